@@ -350,12 +350,22 @@ def _binaries() -> None:
 def _many_scores() -> None:
     """Count more distinct scores than are counted one by one."""
     from xent.evaluation import Accumulator
+    from xent.evaluation._accumulator.scores import column
 
-    p = np.random.default_rng(0).random(140_000)
-    for probs in (p, np.stack([1 - p, p], axis=1).astype(np.float32)):
-        one = Accumulator()
-        one.update(np.arange(140_000) % 2, probs)
-        one.result()
+    y, p = np.arange(300) % 2, np.random.default_rng(0).random(300)
+    wide = np.stack([1 - p, p], axis=1).astype(np.float32)
+    before, column.MOST_SCORES = column.MOST_SCORES, 100
+    try:
+        for probs in (p, wide, np.asfortranarray(wide), np.asfortranarray(wide, np.float64)):
+            one = Accumulator()
+            for _ in range(2):
+                one.update(y, probs)
+                one.result()
+        for dtype in (np.float32, np.float64):
+            one = Accumulator()
+            one.update(y, logits=np.asfortranarray(np.log(wide), dtype))
+    finally:
+        column.MOST_SCORES = before
 
 
 def _evaluation() -> Iterator[Call]:

@@ -360,6 +360,34 @@ def test_a_file_that_xent_fails_on_does_not_hide_the_others(tmp_path, monkeypatc
     assert "a.py (xent failed: KeyError" in report.not_followed[0]
 
 
+def test_lists_that_grow_while_they_are_gone_over_and_keys_that_hold_one_another_come_to_an_end(
+    tmp_path,
+):
+    code = """
+from collections import defaultdict
+import torch.nn.functional as F
+
+
+def grouped(stats, model):
+    kinds = defaultdict(list)
+    for stat in stats:
+        kinds[stat.kind].append(stat)
+    for one in kinds[model]:
+        kinds[one.kind].append(model(order=one.order))
+    names = {f: {f: kinds} for f in kinds}
+    for _ in range(3):
+        for key in list(names):
+            names[names[key]] = {key: names, **{names: key for key in names}}
+    return kinds, names
+
+
+F.nll_loss(F.softmax(z, 1), grouped([1], 2))
+"""
+    script = tmp_path / "train.py"
+    script.write_text(code)
+    assert [one.rule for one in audit(script).findings] == ["X106"]
+
+
 def test_columns_are_counted_in_letters_and_not_in_bytes(tmp_path):
     path = tmp_path / "a.py"
     path.write_text(

@@ -18,7 +18,8 @@ from xent._table import Csv
 from xent._table.files import compression, dialect
 from xent._table.files.blocks import wider_type
 from xent._table.frames import read_at_once
-from xent._table.frames.at_once import FLAG, NUMBER, OTHER
+from xent._table.frames.at_once import FLAG_FORM, NUMBER_FORM, OTHER_FORM
+from xent._table.frames.doubts import doubt_names, read_as_values
 
 FIRST = 3000  # rows of a first kind: more than a block
 
@@ -149,17 +150,20 @@ def test_plain_numbers_are_read_at_once(frame):
     }
     numbers = np.column_stack([plain["a"], plain["b"], plain["c"]])
     found = read_at_once(make(plain))
-    assert (found.names, found.form.tolist()) == ([*plain], [NUMBER] * 3 + [FLAG])
+    assert (found.names, found.form.tolist()) == ([*plain], [NUMBER_FORM] * 3 + [FLAG_FORM])
     np.testing.assert_array_equal(found.numbers, numbers)
     assert found.flags.tolist() == [[True], [False], [True]]
     found = read_at_once(make(plain), ["f", "c", "a"])
-    assert (found.names, found.form.tolist()) == (["f", "c", "a"], [FLAG, NUMBER, NUMBER])
+    assert (found.names, found.form.tolist()) == (
+        ["f", "c", "a"],
+        [FLAG_FORM, NUMBER_FORM, NUMBER_FORM],
+    )
     np.testing.assert_array_equal(found.numbers, numbers[:, [2, 0]])
     assert read_at_once(make(plain), ["c", "z"]) is None
     others = [2**53, 1, 2], [-(2**53), 1, 2], [0.5, np.inf, 1], ["x", "y", "z"]
     for other in map(np.array, others):
         found = read_at_once(make({"d": other, **plain}))
-        assert found.form.tolist()[0] == OTHER, other
+        assert found.form.tolist()[0] == OTHER_FORM, other
         np.testing.assert_array_equal(found.numbers, numbers)
     whole = {"a": np.array([2**53 - 1, 1]), "b": np.array([1e300, 0.5])}
     found = read_at_once(make(whole))
@@ -207,3 +211,41 @@ def test_what_is_packed_is_unpacked_as_from_a_pipe(tmp_path, ending):
             pass
         with compression.reading(io.BytesIO(b""), f"t{ending}") as found:
             assert found.read() == b""
+
+
+def test_arrays_of_several_lengths_are_no_table(tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez(path, a=np.zeros((3, 2)), b=np.zeros(3), c=np.zeros(2))
+    for read in (_table.read, lambda path: list(_table.scan_arrays(path, None, 2))):
+        with pytest.raises(ValueError, match=r"t\.npz' cannot be read as NPZ: 'a' has 3 rows and 'c' has 2\."):  # fmt: skip
+            read(path)
+    assert len(next(_table.scan_arrays(path, ["a", "b"], 5))) == 3  # those that are wanted
+
+
+DOUBTS = [  # a column, what is said of it, and what is advised
+    ({"1": 3, "x": 1}, "has numbers in 3 of 4 rows of 'c', which is read as names because of 'x'", "If 'x' means a missing value, make it None where the table is read."),
+    ({"1,5": 3, "2,5": 1}, "because of '1,5'", "If its decimals are commas, read it so."),
+    ({"1,5": 3, "x": 1}, "because of 'x'", "read. If its decimals are commas, read it so."),
+    ({"2024-01-31": 2}, "has dates in 2 of 2 rows", "Make them dates where the table is read."),
+    ({"2024-01-31": 2, "?": 1}, "has dates in 2 of 3 rows", "If '?' means a missing value, make it None where the table is read."),
+    ({"1": 2, "x": 2}, None, None),
+    ({"01": 2, "02": 2}, None, None),
+    ({"a": 2, " ": 3}, None, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("levels", "said", "advice"), DOUBTS)
+def test_text_that_reads_like_numbers_or_dates_is_doubted(levels, said, advice):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert doubt_names("X", "c", levels.items()) == (said is not None)
+    # Codes such as 01 read as numbers, and are text by someone's wish: no doubt is said.
+    assert read_as_values(levels.items()) == (said is not None or "01" in levels)
+    if said is None:
+        assert not caught
+        return
+    [words] = [str(w.message) for w in caught]
+    assert words.startswith("`X` has ")
+    assert said in words
+    assert words.endswith(advice)
+    assert ("commas" in words) == ("commas" in advice)

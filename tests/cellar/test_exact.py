@@ -142,3 +142,13 @@ def test_whole_numbers_stay_whole(numbers, dtype):
 def test_a_number_beyond_floats_is_named():
     with pytest.raises(ValueError, match=r"finite or missing, got a whole number above 1\.8e308"):
         exact.to_floats(np.array([10**400], object))
+
+
+def test_a_far_number_is_found_beside_what_is_missing():
+    for values in ([np.nan, 2.0**53], [-(2.0**53), np.nan], [2**53], [-(2**53)], [-(2**63), 0]):
+        assert exact.any_far(np.array(values)), values
+    assert exact.any_far(np.array([2**63], np.uint64))
+    assert exact.any_far(np.array([0, 2**53], object))
+    assert exact.any_far(np.array([0, "x"], object))
+    for values in ([], [np.nan], [np.nan, 2.0**53 - 1], [2**53 - 1, 1 - 2**53]):
+        assert not exact.any_far(np.array(values)), values

@@ -213,3 +213,15 @@ def test_a_batch_without_a_value_fits_every_kind():
         )
         assert [c.kind for c in tree.columns_] == ["number", "name"]
         assert tree.columns_[1].levels == ("a", "b")
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_whole_numbers_that_floats_may_join_are_in_question(holder):
+    far = [2**53, 2**53 + 1, -(2**53) - 1]
+    found = Frame(HOLDERS[holder]([5, *far, 2**53 - 1])).column("c").in_question()
+    assert set(far) <= set(found.tolist())
+    assert Frame(HOLDERS[holder]([0.5, 2.0**60])).column("c").in_question().tolist() == []
+    narrow = Frame(pl.DataFrame({"c": pl.Series([1, 2], dtype=pl.Int32)})).column("c")
+    assert narrow.in_question().tolist() == []
+    wide = Frame(pl.DataFrame({"c": pl.Series([1, 2**63], dtype=pl.UInt64)})).column("c")
+    assert wide.in_question().tolist() == [2**63]

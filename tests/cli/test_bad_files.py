@@ -96,7 +96,7 @@ FILES = [
     ("dates.parquet", parquet(**{**TWO, "p_a": pyarrow.array([0, 1], pyarrow.date32())}), "column 'p_a', got datetime.date(1970, 1, 1) at row 0"),
     ("words.parquet", parquet(**{**TWO, "p_a": ["x", "y"]}), "`--probs` must hold numbers in column 'p_a', got 'x' at row 0"),
     ("times.parquet", parquet(**{**TWO, "p_a": pyarrow.array([0, 1], pyarrow.timestamp("s"))}), "in column 'p_a'"),
-    ("no_truth.parquet", parquet(**{**TWO, "target": [None, "a"]}), "in every row of column 'target', got a missing value at row 0"),
+    ("no_truth.parquet", parquet(**{**TWO, "target": [None, "a"]}), "in every row of column 'target', got 1 row without, the first at row 0"),
     ("lists.parquet", parquet(**{**TWO, "target": [["a"], ["b"]]}), "in column 'target', got list<element: string>"),
     ("half.parquet", parquet(target=[0.5, 1.0], p_0=[0.5, 0.5], p_1=[0.5, 0.5]), "in column 'target', got double"),
     ("seven.parquet", parquet(target=[7, 1], p_0=[0.5, 0.5], p_1=[0.5, 0.5]), "must be one of the labels '0' or '1', got '7' at row 0"),

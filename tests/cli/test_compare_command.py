@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,3 +177,17 @@ def test_three_models_of_one_name(tmp_path, monkeypatch):
     first = math.log(0.9 * 0.6 * 0.7 / (0.8 * 0.7 * 0.6)) / 3
     assert found["differences"][0]["difference"] == pytest.approx(first)
     assert all(d["adjusted"] >= d["p_value"] for d in found["differences"])
+
+
+def test_the_page(expected):
+    compared("old.csv", "new.parquet", "--id", "id", "--html", "page.html", "--lang", "zh")
+    text = Path("page.html").read_text()
+    assert "这些模型相差多少" in text
+    assert "new.parquet" in text
+    for args, sentence in (
+        (["--lang", "fr"], "`--lang` must be"),
+        (["--html", "-"], "`--html` must name a file"),
+        (["--html", "old.csv"], "--html"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            compared("old.csv", "new.parquet", "--id", "id", *args)

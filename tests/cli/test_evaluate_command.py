@@ -3,9 +3,11 @@
 import csv
 import json
 import re
+from decimal import Decimal
 
 import numpy as np
 import pyarrow
+import pyarrow.parquet
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -235,3 +237,68 @@ def test_rows_without_a_class_can_be_left_out(tmp_path):
         done = xent(*words[:3], *other, cwd=tmp_path)
         assert done.returncode == 2
         assert "--drop-missing-target" in done.stderr
+
+
+@pytest.mark.parametrize("large", [[], ["--workers", "1"]])
+def test_types_that_databases_write(tmp_path, large):
+    """Decimals of Spark, bytes of Impala, booleans for 0 and 1, categories of pandas."""
+    a, b = [0.5, 0.25], [0.5, 0.75]
+    exact = [pyarrow.array([Decimal(v) for v in c], pyarrow.decimal128(5, 4)) for c in (a, b)]
+    for columns, right in (
+        ({"target": ["a", "b"], "p_a": exact[0], "p_b": exact[1]}, BITS),
+        ({"target": pyarrow.array([b"a", b"b"]), "p_a": a, "p_b": b}, BITS),
+        ({"target": [False, True], "p_0": a, "p_1": b}, BITS),
+        ({"target": [True, False], "p_0": a, "p_1": b}, 1.5),
+        ({"target": pyarrow.array(["a", "b"]).dictionary_encode(), "p_a": a, "p_b": b}, BITS),
+        ({"target": np.array([0, 1], np.uint8), "p_0": a, "p_1": b}, BITS),
+        ({"target": np.array([0, 1], np.uint64), "p_0": a, "p_1": b}, BITS),
+    ):
+        pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
+        found = evaluated(tmp_path, *large, file="p.parquet")
+        assert found["cross_entropy"] == pytest.approx(right, rel=1e-12), columns
+    columns = {"target": pyarrow.array([b"a", b"\xff"]), "p_a": a, "p_b": b}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
+    with pytest.raises(ValueError, match="got bytes that are not UTF-8"):
+        evaluated(tmp_path, *large, file="p.parquet")
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        ("[0.5, 0.5]", "[0.25, 0.75]"),
+        ("[0.5 0.5]", "[2.5e-01 7.5e-01]"),
+        ("[ .5  5.e-1]", "[.25 0.75]"),
+        ("(0.5, 0.5)", "(0.25, 0.75)"),
+        ('{"a": 0.5, "b": 0.5}', '{"b": 0.75, "a": 0.25}'),
+        ("{'a': 0.5, 'b': 0.5}", "{'a': 0.25, 'b': 0.75}"),
+        ('[{"label": "a", "score": 0.5}, {"label": "b", "score": 0.5}]',
+         '[{"label": "b", "score": 0.75}, {"label": "a", "score": 0.25}]'),
+    ],
+)  # fmt: skip
+def test_lists_that_a_csv_made_text(tmp_path, lists):
+    _table.write(tmp_path / "p.csv", {"target": ["a", "b"], "scores": list(lists)})
+    labels = [] if "label" in lists[0] or "{" in lists[0] else ["--labels", "a,b"]
+    found = evaluated(tmp_path, "--probs", "scores", *labels)
+    assert found["cross_entropy"] == pytest.approx(BITS, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[0.1 0.2 ... 0.3]", r"hold a list or dict of scores, got '\[0.1 0.2 ... 0.3\]' at row 1"),
+        ("[" * 5000, "hold a list or dict of scores"),
+        ("__import__('os')", "hold a list or dict of scores"),
+        ('["x", "y"]', "hold lists or dicts of numbers, all of one kind|must hold numbers"),
+        ("[0.5]", "have lists of one length"),
+    ],
+)
+def test_texts_that_are_no_lists(tmp_path, text, sentence):
+    _table.write(tmp_path / "p.csv", {"target": ["a", "b"], "scores": ["[0.5, 0.5]", text]})
+    with pytest.raises(ValueError, match=sentence):
+        evaluated(tmp_path, "--probs", "scores", "--labels", "a,b")
+
+
+def test_a_probability_just_above_one_is_told_with_its_digits(tmp_path):
+    (tmp_path / "p.csv").write_text("target,p\n1,1.0000001\n0,0.5\n")
+    with pytest.raises(ValueError, match=r"be between 0 and 1, got 1\.0000001 at row 0"):
+        evaluated(tmp_path, "--probs", "p", "--positive", "1")

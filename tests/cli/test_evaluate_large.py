@@ -56,8 +56,10 @@ def whole(file, *args):
 
 @pytest.fixture
 def always(monkeypatch):
-    """Every file is large, and read in batches of 64 rows."""
+    """Every file is large, and read in batches of 64 rows, but for the first on two threads."""
     monkeypatch.setattr(_pieces, "STREAMED_ROWS", 64)
+    monkeypatch.setattr(_run, "_threads", lambda: 2)
+    monkeypatch.setattr("xent.evaluation._accumulator.accumulator.LOGITS_DOUBTED", 64)
     return lambda: monkeypatch.setattr(_options, "HELD_BYTES", -1)
 
 
@@ -93,6 +95,24 @@ def test_one_column_of_two_classes(tmp_path, always, labels):
     assert {name: pieces[name] for name in want} == want
 
 
+@pytest.mark.parametrize("bins", ["4", "quantile", "0,0.4,0.5,1"])
+def test_bins_that_are_chosen(tmp_path, always, bins):
+    file = tmp_path / "p.parquet"
+    pyarrow.parquet.write_table(table(), file, row_group_size=130)
+    want = evaluated(file, "--ignore", "-100", "--bins", bins)
+    always()
+    found = evaluated(file, "--ignore", "-100", "--bins", bins)
+    assert found["binning"] == want["binning"]
+    for mine, theirs in zip(found["calibration"], want["calibration"], strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-9)
+    mine = evaluated(file, "--ignore", "-100", "--bins", bins, "--weights", "w")
+    assert mine["recovered"], "rows with weights are read whole"
+    with pytest.raises(ValueError, match="`--bins` must be left out where --workers is given"):
+        evaluated(file, "--bins", bins, "--weights", "w", "--workers", 2)
+    with pytest.raises(ValueError, match="`--bins` must be 'quantile' or 'corp'"):
+        evaluated(file, "--ignore", "-100", "--bins", "wide")
+
+
 def test_lists_logits_and_a_folder(tmp_path, always):
     rng = np.random.default_rng(0)
     logits, target = rng.normal(size=(90, 4)), rng.integers(0, 4, 90)
@@ -113,7 +133,7 @@ def test_rows_are_named_by_their_numbers_in_the_whole(tmp_path, always):
     file = tmp_path / "p.parquet"
     for column, value, sentence in (
         ("p_cat", 2.0, "sum to 1 in every row, got .* at row 333"),
-        ("p_cat", float("nan"), "at row"),
+        ("p_cat", float("nan"), "hold numbers in column 'p_cat', got nan at row 333"),
         (
             "target",
             "cow",
@@ -136,6 +156,21 @@ def test_rows_are_named_by_their_numbers_in_the_whole(tmp_path, always):
             evaluated(file, "--ignore", "-100")
 
 
+def test_of_many_bad_rows_the_first_is_told(tmp_path, always):
+    """Whichever thread meets one first."""
+    file, found = tmp_path / "p.parquet", table()
+    values = found.column("p_cat").to_pylist()
+    for row in (150, 220, 290, 480):
+        values[row] = 2.0
+    at = found.schema.get_field_index("p_cat")
+    found = found.set_column(at, "p_cat", pa.array(values, pa.float32()))
+    pyarrow.parquet.write_table(found, file, row_group_size=100)
+    always()
+    for _ in range(5):
+        with pytest.raises(ValueError, match=r"sum to 1 in every row, got .* at row 150"):
+            evaluated(file, "--ignore", "-100")
+
+
 def test_half_read_is_gone_on_with(tmp_path, always, monkeypatch):
     """A run that ends early leaves a checkpoint; the next reads what is left, to the same bytes."""
     file, kept = tmp_path / "p.parquet", tmp_path / "kept"
@@ -143,24 +178,24 @@ def test_half_read_is_gone_on_with(tmp_path, always, monkeypatch):
     want = evaluated(file, *OPTIONS, "--checkpoint", tmp_path / "other")
     always()
     monkeypatch.setattr(_run, "SAVED_EVERY", 0.0)
-    batches, read = _run.measured, []
+    batches, read = _run.tables, []
 
     def until(stop):
-        def measured(*args):
-            for rows in batches(*args):
-                yield rows
-                read.append(rows)
+        def tables(*args):
+            for batch in batches(*args):
                 if len(read) == stop:
                     raise RuntimeError
+                read.append(batch)
+                yield batch
 
-        return measured
+        return tables
 
     for stop in (3, 5, 1):
         read.clear()
-        monkeypatch.setattr(_run, "measured", until(stop))
+        monkeypatch.setattr(_run, "tables", until(stop))
         with pytest.raises(RuntimeError):
             evaluated(file, *OPTIONS, "--checkpoint", kept)
-    monkeypatch.setattr(_run, "measured", batches)
+    monkeypatch.setattr(_run, "tables", batches)
     assert evaluated(file, *OPTIONS, "--checkpoint", kept) == want
     with pytest.raises(ValueError, match="`--checkpoint` must be of the same file and options"):
         evaluated(file, "--ignore", "-100", "--checkpoint", kept)

@@ -100,3 +100,55 @@ def test_certain_scores_and_weights():
     weighted = evaluate(y[2:], p[2:], sample_weight=w[2:])
     close(whole.result().decomposition["corp"], weighted.decomposition["corp"], 1e-12)
     assert whole.result().reliability == {}
+
+
+@pytest.mark.parametrize("bins", [7, [0, 0.2, 0.5, 1], "quantile", "corp"])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_bins_that_are_chosen(bins, classes, tmp_path):
+    """What an accumulator says in these bins is what `evaluate` says, through a file and a merge."""
+    rng = np.random.default_rng(classes)
+    logs = log_softmax(2 * rng.normal(size=(900, classes)), 1)
+    probs, y = np.exp(logs), rng.integers(0, classes, 900)
+    rows, whole = evaluate(y, probs, bins=bins), Accumulator(bins=bins)
+    for some in np.array_split(np.arange(900), 3):
+        one = Accumulator(bins=bins)
+        one.update(y[some], probs[some], first_row=int(some[0]))
+        one.save(tmp_path / "state")
+        whole.merge(Accumulator.load(tmp_path / "state"))
+    found = whole.result()
+    assert found.binning == rows.binning
+    assert found.calibration_error == pytest.approx(rows.calibration_error, rel=1e-10)
+    assert len(found.calibration) == len(rows.calibration)
+    views = ["top_label", "yes"] if classes == 2 else ["top_label"]
+    for name in views:
+        mine, theirs = found.reliability[name], rows.reliability[name]
+        for part in ("ece", "ece_debiased", "smooth_ece"):
+            assert mine[part] == pytest.approx(theirs[part], rel=1e-9), (name, part)
+        for one, other in zip(mine["bins"], theirs["bins"], strict=True):
+            assert one == pytest.approx(other, rel=1e-9)
+    close(found.decomposition["corp"]["top_label"], rows.decomposition["corp"]["top_label"], 1e-9)
+
+
+def test_of_many_classes_the_winning_one_is_counted():
+    rng = np.random.default_rng(0)
+    probs, y = rng.dirichlet(np.ones(70), 500), rng.integers(0, 70, 500)
+    rows, whole = evaluate(y, probs), Accumulator()
+    whole.update(y[:300], probs[:300])
+    whole.update(y[300:], probs[300:])
+    found = whole.result()
+    assert (found.score_counts, rows.score_counts) == ("exact", "none")
+    close(found.decomposition["corp"]["top_label"], rows.decomposition["corp"]["top_label"], 1e-9)
+    mine, theirs = found.reliability["top_label"], rows.reliability["top_label"]
+    assert mine["smooth_ece"] == pytest.approx(theirs["smooth_ece"], rel=1e-9)
+
+
+def test_bins_that_do_not_go():
+    with pytest.raises(ValueError, match="`bins` must be left out where ranking=False is given"):
+        Accumulator(bins=3, ranking=False)
+    one = Accumulator(bins=3)
+    with pytest.raises(ValueError, match="`sample_weight` must be left out where bins are chosen"):
+        one.update([0, 1], [[0.5, 0.5]] * 2, sample_weight=[1, 2])
+    with pytest.raises(ValueError, match="`other` must have the `bins` of this one"):
+        one.merge(Accumulator())
+    with pytest.raises(ValueError, match="`bins` must be an integer of at least 1"):
+        Accumulator(bins=0)

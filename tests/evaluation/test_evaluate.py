@@ -2,6 +2,7 @@
 
 import json
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -776,3 +777,19 @@ def test_huge_costs_have_finite_means():
         assert (report.low, report.high) == (0.0, math.inf)
         assert report.to_dict()["per_class"][0]["cross_entropy"] == size
         assert evaluate_tokens([[-size], [-1.0]], base=math.e).per("token") == size / 2
+
+
+def test_frames_of_every_backend():
+    """pandas hands out nullable and Arrow columns as objects; decimals come of databases."""
+    pd = pytest.importorskip("pandas")
+    probs, right = [[0.5, 0.5], [0.25, 0.75]], evaluate([0, 1], [[0.5, 0.5], [0.25, 0.75]])
+    for dtype in ("Float64", "double[pyarrow]", object):
+        assert evaluate([0, 1], pd.DataFrame(probs).astype(dtype)) == right
+    exact = pd.DataFrame([[Decimal(str(p)) for p in row] for row in probs])
+    assert evaluate([0, 1], exact) == right
+    for target in (pd.Series([0, 1], dtype="Int64"), pd.Series([False, True], dtype="boolean")):
+        assert evaluate(target, probs) == right
+    for bad in (pd.DataFrame([[0.5, 0.5], [None, 1.0]], dtype="Float64"), [["0.5", "0.5"]] * 2):
+        frame = pd.DataFrame(bad)
+        with pytest.raises((TypeError, ValueError), match="`probs` must"):
+            evaluate([0, 1], frame)

@@ -68,6 +68,35 @@ def test_masks_and_kinds():
         torchmetrics_metric(kind="z")
 
 
+def test_rows_that_a_sampler_repeats_count_once():
+    """Two processes of a DistributedSampler, which fills up the second with the first row."""
+    logits, target = whole(list(batches(parts=1)))
+    rows = np.arange(23)
+    places = [rows[0::2], np.append(rows[1::2], rows[0])]
+    metrics = [torchmetrics_metric(once=True) for _ in places]
+    for metric, some in zip(metrics, places, strict=True):
+        for part in np.array_split(some, 3):
+            metric.update(logits[part], target[part], part)
+    packed = [metric.get_extra_state() for metric in metrics]
+    expected = evaluate(target, logits=logits)
+    for order in ([0, 1], [1, 0]):
+        metric = metrics[order[0]]
+        metric.sync(
+            dist_sync_fn=lambda mine, group, order=order: [packed[i] for i in order],
+            distributed_available=lambda: True,
+        )
+        assert metric.report().cross_entropy == expected.cross_entropy
+        assert metric.report().rows == 23
+        metric.unsync()
+        assert metric.report().rows == 12
+    twice = torchmetrics_metric()
+    for some in places:
+        twice.update(logits[some], target[some])
+    assert twice.report().rows == 24, "without once it is counted as often as it comes"
+    with pytest.raises(ValueError, match="`ids` must be given where `once` is True"):
+        metrics[0].update(logits, target)
+
+
 def test_two_processes_by_a_gather_of_our_own():
     parts = list(batches())
     metrics = [torchmetrics_metric() for _ in range(3)]

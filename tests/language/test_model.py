@@ -402,7 +402,7 @@ def test_gzip_is_text_too(tmp_path):
         (lambda: NGramModel(101), "`order` must be at most 100, got 101."),
         (
             lambda: NGramModel(2, unknown="opne"),
-            "`unknown` must be 'word', 'open' or 'closed', got 'opne'. Did you mean 'open'?",
+            "`unknown` must be 'word', 'open', 'closed' or 'removed', got 'opne'. Did you mean 'open'?",
         ),
         (
             lambda: NGramModel(3, vocabulary="words.txt"),

@@ -62,6 +62,7 @@ def test_histories_that_leave_less_than_3_millionths():
     evidence = SimpleNamespace(
         levels=[None, level],
         shown=lambda order: np.ones(11, np.bool_),
+        of_events=lambda order, values: values,  # each word is an event
         uniform=np.array([0.0, 1 / 3, 1 / 3, 1 / 3]),  # three words may follow
     )
     total = np.array([1e6, 1e6, 1e6, 1e6, 0.0])

@@ -1,4 +1,6 @@
-"""Predictions and true classes that are arrays: whose rows go by their places, not by an id.
+"""Predictions and true classes that are arrays, or lists in a column.
+
+Rows of arrays go by their places, not by an id.
 
 A matrix of an NPZ or NPY file stays one column of lists, as it lies there: a column for each of
 50,257 classes would cost more than all the rest.
@@ -6,6 +8,9 @@ A matrix of an NPZ or NPY file stays one column of lists, as it lies there: a co
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +20,8 @@ from xent.cli._addresses import Address
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LONGEST_LIST = 1 << 20  # letters of a list in text that is read
+NUMPY_LIST = re.compile(r"\[[-+.\deE\s]+\]")  # as NumPy prints an array: no commas
 PATTERNS = ("p_*", "prob_*", "proba_*")  # what columns of probabilities are called
 
 
@@ -128,3 +135,55 @@ def is_number(kind: Any) -> bool:
     import pyarrow as pa
 
     return kind is not None and bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def lists_in_text(column: Any, option: str, first: int) -> Any:
+    """Return a column with the lists or dicts that its texts are; itself where they are none.
+
+    As JSON writes them, as Python does, or as NumPy prints an array. An array that was cut short
+    with dots is none.
+    """
+    import pyarrow as pa
+
+    from xent import _check
+
+    if str(column.type) not in ("string", "large_string", "string_view") or not len(column):
+        return column
+    texts = column.to_pylist()
+    if not str(texts[0]).strip().startswith(("[", "{", "(")):
+        return column
+    found = []
+    for row, text in enumerate(texts, first):
+        value = None if text is None else _list_in(text.strip())
+        if value is None:
+            got = f"{_shown(text)} at row {row}"
+            advice = "JSON lines and Parquet have lists of their own."
+            raise _check.invalid(option, "hold a list or dict of scores", got, advice)
+        found.append(value)
+    try:
+        return pa.chunked_array([pa.array(found)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        must = "hold lists or dicts of numbers, all of one kind"
+        raise _check.invalid(option, must, f"{_shown(texts[0])} and others") from None
+
+
+def _list_in(text: str) -> Any:
+    if len(text) > LONGEST_LIST or "..." in text:
+        return None
+    if NUMPY_LIST.fullmatch(text) and "," not in text:
+        text = "[" + ",".join(text[1:-1].split()) + "]"
+        text = re.sub(r"(?<!\d)\.(?=\d)", "0.", re.sub(r"(?<=\d)\.(?!\d)", ".0", text))
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return None
+    value = list(value) if isinstance(value, tuple) else value
+    return value if isinstance(value, list | dict) else None
+
+
+def _shown(text: Any) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 60 else shown[:59] + "…"

@@ -128,14 +128,15 @@ def evaluate(
         return
     elsewhere = {
         "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
-        "--ordered": kinds.ordered or None, "--once": once or None, "--bins": bins,
+        "--ordered": kinds.ordered or None, "--once": once or None,
+        "--bins": bins if weights else None,  # of equal scores it is not kept which weighs what
         "--drop-missing-target": drop_missing_target or None,
         "--calibrator": calibrator or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
         question = Question(
             reading, kind, given[kind], target, weights, id_, tuple(by or ()), positive, labels,
-            ignore, (), normalize, allow_probabilities, logarithms, truth,
+            ignore, (), normalize, allow_probabilities, logarithms, bins, truth,
         )  # fmt: skip
         report = run(file, question, streaming)
         report = _with_baselines(report, prior, label_smoothing, target, labels, reading)

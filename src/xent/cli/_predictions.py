@@ -14,6 +14,7 @@ from xent.cli._arrays import (
     TruthArray,
     is_number,
     is_whole,
+    lists_in_text,
     matrix_of_lists,
     whole_column,
     with_truth,
@@ -151,14 +152,24 @@ class Scores:
 
 
 def scores_of(
-    table: Any, kind: str, pattern: str | None, file: Path | Address, leave: Sequence[str]
+    table: Any,
+    kind: str,
+    pattern: str | None,
+    file: Path | Address,
+    leave: Sequence[str],
+    first: int = 0,
 ) -> Scores:
-    """Read the columns of scores; the parameters are those of `score_columns`."""
+    """Read the columns of scores, of a table whose first row has this number.
+
+    The other parameters are those of `score_columns`.
+    """
     option = "--" + kind.replace("_", "-")
     pattern, found = score_columns(table, kind, pattern, file, leave)
-    if len(found) == 1 and (nested := _nested(table.column(found[0]), option)) is not None:
-        return nested
-    return columns_of(table, found, pattern, option, masked=kind != "probs")
+    if len(found) == 1:
+        column = lists_in_text(table.column(found[0]), option, first)
+        if (nested := _nested(column, option, first)) is not None:
+            return nested
+    return columns_of(table, found, pattern, option, masked=kind != "probs", first=first)
 
 
 def score_columns(
@@ -201,29 +212,48 @@ def score_columns(
 
 
 def columns_of(
-    table: Any, names: list[str], pattern: str, option: str, *, masked: bool = False
+    table: Any, names: list[str], pattern: str, option: str, *, masked: bool = False, first: int = 0
 ) -> Scores:
     """Read columns that a pattern found, and name each by what tells it from the others."""
-    matrix = _matrix(table, names, option, masked=masked)
+    matrix = _matrix(table, names, option, masked=masked, first=first)
     return Scores(matrix, stripped(names, pattern), names)
 
 
-def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArray[Any]:
+def columns_as_they_lie(table: Any, names: Sequence[str]) -> NDArray[Any] | None:
+    """Return columns of one kind of float, without a gap, as a matrix that lies column by column.
+
+    None of others. Nothing is said of NaN: whoever takes the rows refuses them.
+    """
+    import numpy as np
+
+    columns = [table.column(name) for name in names]
+    kinds = {str(column.type) for column in columns}
+    if kinds not in ({"float"}, {"double"}) or any(column.null_count for column in columns):
+        return None
+    found = np.empty((table.num_rows, len(names)), kinds.pop().replace("float", "f4"), order="F")
+    for j, column in enumerate(columns):
+        at = 0
+        for chunk in column.chunks:
+            found[at : at + len(chunk), j] = chunk.to_numpy()
+            at += len(chunk)
+    return found
+
+
+def _matrix(
+    table: Any, names: list[str], option: str, *, masked: bool, first: int = 0
+) -> NDArray[Any]:
     """Return columns as a matrix of the type they have: single precision sums to 1 less nearly."""
     import numpy as np
 
     from xent import _table
 
+    plain = None if masked else columns_as_they_lie(table, names)
+    if plain is not None and np.isfinite(plain.sum(dtype=np.float64)):
+        return np.ascontiguousarray(plain)
     kinds = {str(table.column(name).type) for name in names}
     narrow = {frozenset({"float"}): np.float32, frozenset({"halffloat"}): np.float16}
     dtype: Any = narrow.get(frozenset(kinds), np.float64)
-    if kinds in ({"float"}, {"double"}) and not any(table.column(n).null_count for n in names):
-        found = np.empty((table.num_rows, len(names)), dtype)
-        for j, name in enumerate(names):
-            found[:, j] = table.column(name).to_numpy()
-        if not masked and np.isfinite(found.sum(dtype=np.float64)):
-            return found
-    matrix = _table.numbers(table, names, argument=option, masked=masked)
+    matrix = _table.numbers(table, names, argument=option, masked=masked, first=first)
     return matrix.astype(dtype, copy=False)
 
 
@@ -238,8 +268,11 @@ def stripped(names: list[str], pattern: str) -> list[str]:
     return [spelled(name[len(start) :]) for name in names]
 
 
-def _nested(column: Any, option: str) -> Scores | None:
-    """Read one column of lists, structs, or lists of a label and a score; None for another."""
+def _nested(column: Any, option: str, first: int) -> Scores | None:
+    """Read one column of lists, structs, or lists of a label and a score; None for another.
+
+    Its first row is number ``first``.
+    """
     import numpy as np
     import pyarrow as pa
 
@@ -255,22 +288,27 @@ def _nested(column: Any, option: str) -> Scores | None:
         return Scores(matrix, [str(c) for c in range(matrix.shape[1])])
     rows = column.to_pylist()
     if None in rows:
-        raise _check.invalid(option, "have a value in every row", f"none at row {rows.index(None)}")
+        row = first + rows.index(None)
+        raise _check.invalid(option, "have a value in every row", f"none at row {row}")
     if pa.types.is_struct(kind):
         names = [field.name for field in kind]
         table = pa.table({name: [row[name] for row in rows] for name in names})
-        return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
+        return Scores(
+            _matrix(table, names, option, masked=True, first=first), [spelled(n) for n in names]
+        )
     if pa.types.is_struct(kind.value_type):  # what pipelines of Hugging Face hand out
-        dicts = [_labelled(row, i, option) for i, row in enumerate(rows)]
+        dicts = [_labelled(row, i, option) for i, row in enumerate(rows, first)]
         names = sorted({name for row in dicts for name in row})
         table = pa.table({name: [row.get(name) for row in dicts] for name in names})
-        return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
+        return Scores(
+            _matrix(table, names, option, masked=True, first=first), [spelled(n) for n in names]
+        )
     if not is_number(kind.value_type):
         raise _check.invalid(option, "hold numbers", f"lists of {kind.value_type}")
     size = len(rows[0])
     for i, row in enumerate(rows):
         if len(row) != size:
-            got = f"{size} numbers at row 0 and {len(row)} at row {i}"
+            got = f"{size} numbers at row {first} and {len(row)} at row {first + i}"
             raise _check.invalid(option, "have lists of one length", got)
     matrix = np.array(rows, dtype=np.float64)
     return Scores(matrix, [str(c) for c in range(matrix.shape[1])])
@@ -355,6 +393,8 @@ def truth_as(values: Sequence[Any], labels: list[str], *, coded: bool) -> list[s
         Whether names were given for numbers: then 0 is the first of them.
     """
     known = set(labels)
+    if known == {"0", "1"}:  # a truth of booleans, as Python counts them
+        values = [{"true": "1", "false": "0"}.get(spelled(value), value) for value in values]
     codes = coded and not any(label.lstrip("-").isdigit() for label in labels)
     return [_as_label(spelled(value), known, labels if codes else []) for value in values]
 

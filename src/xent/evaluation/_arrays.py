@@ -1,5 +1,7 @@
 """What any library hands out as a NumPy array, and the names of its columns."""
 
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -52,6 +54,8 @@ def column_names(value: Any) -> list[Any]:
 def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
     """Return real numbers a row and class, and the gap between 1 and the next of their kind."""
     raw = array_of(argument, value)
+    if raw.dtype == object:
+        raw = _plain_numbers(raw)
     if raw.dtype.kind not in "fiub":
         must = "be an array of real numbers"
         raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
@@ -63,6 +67,15 @@ def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
         return raw, 0.0
     library = library_of(value)
     return raw, library.epsilon(raw if library.name == "numpy" else value)
+
+
+def _plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of Python's numbers as float64: pandas hands out columns that may have gaps.
+
+    Itself where an entry is text, a gap or anything else.
+    """
+    every = all(isinstance(value, Real | Decimal | np.bool_) for value in values.ravel().tolist())
+    return values.astype(np.float64) if every else values
 
 
 def weights_of(value: Any, rows: int, *, some_count: bool = True) -> NDArray[np.float64]:

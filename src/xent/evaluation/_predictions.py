@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._kernels.predictions.figures import NARROW
 from xent.evaluation._arrays import block_of, column_names, float64_of, scores_of, weights_of
 from xent.evaluation._kinds._distributions import Distributions, no_logits, one_of_three
 from xent.evaluation._probabilities import Matrix, look_like_probs
@@ -56,19 +57,32 @@ class Predictions(Distributions):
         """What the columns are called in messages, where they have names."""
         return self.labels if self.named else None
 
+    @property
+    def columns(self) -> NDArray[Any] | None:
+        """The scores class by class, where they lie so and kernels read them so."""
+        scores = self.scores
+        if scores.ndim == 1 or scores.flags.c_contiguous or not scores.flags.f_contiguous:
+            return None
+        plain = scores.dtype in (np.float32, np.float64) and not self.normalize
+        return scores.T if plain and scores.shape[1] <= NARROW else None
+
     def blocks(self, *, copied: bool = False) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield pieces of the rows: which, and their scores as rows of float32 or float64.
 
         They are smaller where they are ``copied``, here or by the caller.
         """
         plain = self.scores.dtype in (np.float32, np.float64) and self.scores.flags.c_contiguous
+        by_column = not copied and self.columns is not None
+        plain = plain or by_column
         copied = copied or self.normalize or self.scores.ndim == 1 or not plain
         most = BLOCK_CELLS // len(self.labels) if copied else BLOCK_ROWS
+        if len(self.labels) > NARROW:  # of long rows fewer are enough, and take less room
+            most = min(most, BLOCK_ROWS // 2)
         step = max(1, min(BLOCK_ROWS, most))
         rounding = self.rounding()
         for start in range(0, len(self.scores), step):
             rows = slice(start, min(start + step, len(self.scores)))
-            block = block_of(self.scores[rows])
+            block = self.scores[rows] if by_column else block_of(self.scores[rows])
             if block.ndim == 1:
                 if self.kind == "probs":
                     self._check_column(block, self.first + start)
@@ -96,7 +110,7 @@ class Predictions(Distributions):
         bad = ~((block >= 0) & (block <= 1))
         if bad.any():
             row = int(bad.argmax())
-            got = f"{block[row]:.6g} at row {start + row}"
+            got = f"{block[row]:.9g} at row {start + row}"
             raise _check.invalid("probs", "be between 0 and 1", got)
 
     def refuse(self, rows: slice) -> None:

@@ -39,7 +39,7 @@ class Report(Figures):
     ranking, score_counts : dict of str to float, str
         ``roc_auc`` and ``average_precision``, no proper scores: they see the order alone; of 3 to
         64 classes the means over each against the rest. Scores were counted "exact", each by
-        itself, or where more than 2^17 differ by "cells" of the log odds, or not: "none".
+        itself, or where more than 2^20 differ by "cells" of the log odds, or not: "none".
     thresholds, best_f1 : list of OperatingPoint, OperatingPoint or None
         Of two classes: precision, recall, F1 and cost at some thresholds of P(yes), and where F1 is
         highest on these very rows. In `to_dict` they stand in ``ranking``.

@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._kernels.predictions.figures import NARROW, RowArrays, mend, room_for
-from xent._kernels.predictions.narrow import narrow_logits, narrow_probs
+from xent._kernels.predictions.narrow import (
+    narrow_logits,
+    narrow_logits_by_column,
+    narrow_probs,
+    narrow_probs_by_column,
+)
 from xent._kernels.predictions.wide import wide_logits, wide_probs
 from xent.evaluation._predictions import Predictions
 
@@ -64,14 +69,20 @@ def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, NDArray[Any], R
         if figures is None or room is None:
             figures, room = room_for(len(block), classes, block.dtype)
         truth, slack = predictions.truth[rows], predictions.slack
-        wide = classes > NARROW
-        if predictions.kind == "probs":
+        wide, columns = classes > NARROW, predictions.columns
+        if columns is not None:
+            given = columns, rows.start, truth, slack
+            if predictions.kind == "probs":
+                bad = narrow_probs_by_column(*given, room, figures)
+            else:
+                bad = narrow_logits_by_column(
+                    *given, predictions.kind == "log_probs", room, figures
+                )
+        elif predictions.kind == "probs":
             if wide:
                 bad = wide_probs(block.reshape(-1), classes, truth, slack, figures)
             else:
                 bad = narrow_probs(block, block.reshape(-1), truth, slack, room, figures)
-            if figures.cost[: len(block)].max() == math.inf:
-                mend(figures.cost, figures.given, len(block))
         else:
             one = predictions.kind == "log_probs"
             if wide:
@@ -80,6 +91,8 @@ def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, NDArray[Any], R
                 bad = narrow_logits(block, block.reshape(-1), truth, slack, one, room, figures)
         if bad >= 0:
             predictions.refuse(rows)
+        if predictions.kind == "probs" and figures.cost[: len(block)].max() == math.inf:
+            mend(figures.cost, figures.given, len(block))
         yield rows, block, figures
 
 

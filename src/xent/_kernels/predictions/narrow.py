@@ -60,8 +60,24 @@ def _turn(x, flat, truth, first, room):
         for c in range(U(classes)):
             for i in range(U(rows)):
                 tile[c * U(TILE) + i] = x[U(first) + i, c]
+    _take_own(truth, first, rows, room)
+
+
+@inner()
+def _lay(columns, at, truth, first, room):
+    """Write columns of classes, whose row ``at`` is the first of the tile, as lines of it."""
+    rows = min(TILE, truth.shape[0] - first)
+    for c in range(U(columns.shape[0])):
+        for i in range(U(rows)):
+            room.tile[c * U(TILE) + i] = columns[c, U(at) + i]
+    _take_own(truth, first, rows, room)
+
+
+@inner()
+def _take_own(truth, first, rows, room):
+    """Write of each row of a tile its true class and what it has."""
     for i in range(U(rows)):
-        room.own[i] = tile[U(max(truth[U(first) + i], 0) * TILE) + i]
+        room.own[i] = room.tile[U(max(truth[U(first) + i], 0) * TILE) + i]
     for i in range(U(rows)):
         t = truth[U(first) + i]
         room.true[i] = t
@@ -95,6 +111,35 @@ def _places(classes, at, lanes, room):
     store(room.rank, U(at), rank)
 
 
+@inner()
+def _probs_of_tile(x, classes, first, rows, room, out):
+    """Measure the rows of probabilities in a tile, of which this is the first; x has their type."""
+    tile, lanes = room.tile, lanes_of(x)
+    for at in range(0, rows, lanes):
+        _places(classes, at, lanes, room)
+    for i in range(U(rows)):
+        out.guess[U(first) + i] = room.guess[i]
+        out.rank[U(first) + i] = room.rank[i]
+    for at in range(0, rows, LANES):
+        t, mine = load(room.true, U(at)), load(room.own, U(at))
+        others = squares = zeros()
+        for c in range(classes):
+            v = load_float64(tile, U(c * TILE + at))
+            rest = select(t == np.int64(c), zeros(), v)
+            others = others + rest
+            squares = multiply_add(rest, rest, squares)
+        total = others + mine
+        inverse = 1.0 / total
+        left = others * inverse
+        best, low = load_float64(room.best, U(at)), load_float64(room.low, U(at))
+        store(out.confidence, U(first + at), best * inverse)
+        store(out.given, U(first + at), mine * inverse)
+        store(out.brier, U(first + at), squares * inverse * inverse + left * left)
+        store(out.cost, U(first + at), cost_of(others, mine))
+        off = select(low < 0.0, zeros() + math.inf, abs(total - 1.0))
+        store(out.off, U(first + at), off)
+
+
 @outer()
 def narrow_probs(x, flat, truth, slack, room, out):
     """Measure rows of probabilities x (n, C), C up to `NARROW`; ``flat`` is the same.
@@ -103,34 +148,68 @@ def narrow_probs(x, flat, truth, slack, room, out):
     sum is further from 1 than ``slack``.
     """
     prefer_512()
-    tile, lanes, classes = room.tile, lanes_of(x), x.shape[1]
     for first in range(0, x.shape[0], TILE):
         _turn(x, flat, truth, first, room)
-        rows = min(TILE, x.shape[0] - first)
-        for at in range(0, rows, lanes):
-            _places(classes, at, lanes, room)
-        for i in range(U(rows)):
-            out.guess[U(first) + i] = room.guess[i]
-            out.rank[U(first) + i] = room.rank[i]
-        for at in range(0, rows, LANES):
-            t, mine = load(room.true, U(at)), load(room.own, U(at))
-            others = squares = zeros()
-            for c in range(classes):
-                v = load_float64(tile, U(c * TILE + at))
-                rest = select(t == np.int64(c), zeros(), v)
-                others = others + rest
-                squares = multiply_add(rest, rest, squares)
-            total = others + mine
-            inverse = 1.0 / total
-            left = others * inverse
-            best, low = load_float64(room.best, U(at)), load_float64(room.low, U(at))
-            store(out.confidence, U(first + at), best * inverse)
-            store(out.given, U(first + at), mine * inverse)
-            store(out.brier, U(first + at), squares * inverse * inverse + left * left)
-            store(out.cost, U(first + at), cost_of(others, mine))
-            off = select(low < 0.0, zeros() + math.inf, abs(total - 1.0))
-            store(out.off, U(first + at), off)
+        _probs_of_tile(x, x.shape[1], first, min(TILE, x.shape[0] - first), room, out)
     return first_above(out.off, slack, x.shape[0])
+
+
+@outer()
+def narrow_probs_by_column(columns, start, truth, slack, room, out):
+    """Measure rows of probabilities that lie class by class: ``columns`` (C, N), from ``start`` on.
+
+    As many as there are true classes; see `narrow_probs`.
+    """
+    prefer_512()
+    n = truth.shape[0]
+    for first in range(0, n, TILE):
+        _lay(columns, start + first, truth, first, room)
+        _probs_of_tile(columns, columns.shape[0], first, min(TILE, n - first), room, out)
+    return first_above(out.off, slack, n)
+
+
+@inner()
+def _logits_of_tile(classes, first, rows, normalised, room, out):
+    """Measure the rows of logits in a tile, of which this is the first."""
+    tile, own, true = room.tile, room.own, room.true
+    for at in range(0, rows, LANES):
+        t, mine = load(true, U(at)), load(own, U(at))
+        one, none = splat(_ONE, t), splat(_NOUGHT, t)
+        best = zeros() - math.inf
+        guess = rank = bits64(zeros())
+        for c in range(classes):
+            v = load_float64(tile, U(c * TILE + at))
+            up = best < v
+            best = select(up, v, best)
+            here = splat(np.int64(c), t)
+            guess = select(up, here, guess)
+            rank = rank + select(here < t, select(mine <= v, one, none), none)
+            rank = rank + select(t < here, select(mine < v, one, none), none)
+        others = squares = zeros()
+        for c in range(classes):
+            e = _power(load_float64(tile, U(c * TILE + at)), best)
+            rest = select(guess == np.int64(c), zeros(), e)
+            others = others + rest
+            squares = multiply_add(rest, rest, squares)
+        e = _power(mine, best)
+        won = t == guess
+        total = others + EXP_SCALE
+        inverse = 1.0 / total
+        left = select(won, others, total - e) * inverse
+        squares = select(won, squares, squares + (EXP_SCALE * EXP_SCALE - e * e))
+        store(out.guess, U(first + at), guess)
+        store(out.rank, U(first + at), rank)
+        store(out.confidence, U(first + at), inverse * EXP_SCALE)
+        store(out.given, U(first + at), e * inverse)
+        store(out.brier, U(first + at), squares * inverse * inverse + left * left)
+        further = select(mine < best, best - mine, zeros())
+        store(out.cost, U(first + at), further + log1p(others / EXP_SCALE))
+        off = (total - total) + (best - best)  # NaN of a NaN, inf, nothing but -inf
+        if normalised:
+            # exp(600) sums to no 1 either.
+            power = scaled_exp(select(best < 600.0, best, zeros() + 600.0), zeros())
+            off = off + abs(power / EXP_SCALE * (total / EXP_SCALE) - 1.0)
+        store(out.off, U(first + at), off)
 
 
 @outer()
@@ -141,48 +220,22 @@ def narrow_logits(x, flat, truth, slack, normalised, room, out):
     ``normalised`` the probabilities do not sum to 1 within ``slack``.
     """
     prefer_512()
-    tile, own, true = room.tile, room.own, room.true
     for first in range(0, x.shape[0], TILE):
         _turn(x, flat, truth, first, room)
-        for at in range(0, min(TILE, x.shape[0] - first), LANES):
-            t, mine = load(true, U(at)), load(own, U(at))
-            one, none = splat(_ONE, t), splat(_NOUGHT, t)
-            best = zeros() - math.inf
-            guess = rank = bits64(zeros())
-            for c in range(x.shape[1]):
-                v = load_float64(tile, U(c * TILE + at))
-                up = best < v
-                best = select(up, v, best)
-                here = splat(np.int64(c), t)
-                guess = select(up, here, guess)
-                rank = rank + select(here < t, select(mine <= v, one, none), none)
-                rank = rank + select(t < here, select(mine < v, one, none), none)
-            others = squares = zeros()
-            for c in range(x.shape[1]):
-                e = _power(load_float64(tile, U(c * TILE + at)), best)
-                rest = select(guess == np.int64(c), zeros(), e)
-                others = others + rest
-                squares = multiply_add(rest, rest, squares)
-            e = _power(mine, best)
-            won = t == guess
-            total = others + EXP_SCALE
-            inverse = 1.0 / total
-            left = select(won, others, total - e) * inverse
-            squares = select(won, squares, squares + (EXP_SCALE * EXP_SCALE - e * e))
-            store(out.guess, U(first + at), guess)
-            store(out.rank, U(first + at), rank)
-            store(out.confidence, U(first + at), inverse * EXP_SCALE)
-            store(out.given, U(first + at), e * inverse)
-            store(out.brier, U(first + at), squares * inverse * inverse + left * left)
-            further = select(mine < best, best - mine, zeros())
-            store(out.cost, U(first + at), further + log1p(others / EXP_SCALE))
-            off = (total - total) + (best - best)  # NaN of a NaN, inf, nothing but -inf
-            if normalised:
-                # exp(600) sums to no 1 either.
-                power = scaled_exp(select(best < 600.0, best, zeros() + 600.0), zeros())
-                off = off + abs(power / EXP_SCALE * (total / EXP_SCALE) - 1.0)
-            store(out.off, U(first + at), off)
+        rows = min(TILE, x.shape[0] - first)
+        _logits_of_tile(x.shape[1], first, rows, normalised, room, out)
     return first_above(out.off, slack, x.shape[0])
+
+
+@outer()
+def narrow_logits_by_column(columns, start, truth, slack, normalised, room, out):
+    """Measure rows of logits that lie class by class; see `narrow_probs_by_column`."""
+    prefer_512()
+    n = truth.shape[0]
+    for first in range(0, n, TILE):
+        _lay(columns, start + first, truth, first, room)
+        _logits_of_tile(columns.shape[0], first, min(TILE, n - first), normalised, room, out)
+    return first_above(out.off, slack, n)
 
 
 @inner()

@@ -45,6 +45,7 @@ def numbers(
     argument: str = "columns",
     advice: str = "",
     masked: bool = False,
+    first: int = 0,
 ) -> NDArray[np.float64]:
     """Return columns as one float64 matrix; text, dates, gaps and NaN are refused.
 
@@ -59,6 +60,8 @@ def numbers(
         message.
     masked : bool
         Whether -inf is a number too: the logit of a class that is masked.
+    first : int
+        The number of the table's first row, as it is told where one is refused.
 
     Returns
     -------
@@ -76,7 +79,9 @@ def numbers(
     for j, name in enumerate(columns):
         column = table.column(place[name])
         kind = column.type
+        # Spark and databases write decimals.
         numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        numeric = numeric or pa.types.is_decimal(kind)
         if numeric or pa.types.is_boolean(kind):
             values = column.cast(pa.float64(), safe=False).to_numpy()
             bad = ~(np.isfinite(values) | (masked & np.isneginf(values)))
@@ -90,7 +95,7 @@ def numbers(
             value = column[row].as_py()
             shown = "a missing value" if value is None else repr(value)
             must = f"hold numbers in column {name!r}"
-            raise _check.invalid(argument, must, f"{shown} at row {row}", advice)
+            raise _check.invalid(argument, must, f"{shown} at row {first + row}", advice)
         matrix[:, j] = values
     return matrix
 
@@ -105,6 +110,8 @@ def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[
     values = table.column(column)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        values = _decoded(values, column, argument)  # text, as Impala and Hive write it
     if values.null_count:
         row = values.to_pylist().index(None)
         must = f"hold a class in every row of column {column!r}"
@@ -119,6 +126,18 @@ def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[
         return np.asarray(values.to_pylist(), dtype=str)
     must = f"hold classes (text, integers or booleans) in column {column!r}"
     raise _check.invalid(argument, must, str(values.type), "Write them as integers or text.")
+
+
+def _decoded(values: Any, column: str, argument: str) -> Any:
+    """Return bytes as the text that they are."""
+    import pyarrow as pa
+
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        must = f"hold classes (text, integers or booleans) in column {column!r}"
+        got = "bytes that are not UTF-8"
+        raise _check.invalid(argument, must, got, "Write them as integers or text.") from None
 
 
 def _reads_as_number(value: object) -> bool:

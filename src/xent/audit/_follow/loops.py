@@ -44,7 +44,7 @@ def unrolled(source: Value) -> list[Value] | None:
     else:
         return None
     few = LAYERS if items and all(isinstance(i, Made | Instance) for i in items) else FEW
-    return items if 0 < len(items) <= few else None
+    return list(items) if 0 < len(items) <= few else None  # the body may add to what it goes over
 
 
 def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:

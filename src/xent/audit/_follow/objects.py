@@ -150,9 +150,11 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
             return holder.items[name]
         if holder.default is not None:
             default = holder.default
-            made: Value = (
-                Zero(default.value, default.loops) if isinstance(default, Zero) else default
-            )
+            made: Value = default
+            if isinstance(default, Zero):
+                made = Zero(default.value, default.loops)
+            elif isinstance(default, Sequence) and default.items == []:
+                made = Sequence([], default.loops)
             run.write(holder.items, name, made)
             return made
         return _any_of(run, holder)

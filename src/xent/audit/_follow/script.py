@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,9 +125,30 @@ def _calls_own(method: Function, names: set[str]) -> bool:
     )
 
 
+# As parts of names; `pretrained` is what functions that make models are given.
+NAMES_OF_TRAINING = re.compile(
+    r"loss|entropy|softmax|sigmoid|kl_|nll|criterion|(?<!pre)train|eval|backward|fit|main|run", re.I
+)
+TAKES_ITS_TIME = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.comprehension)
+
+
 def _try(run: Walk, function: Function) -> None:
-    if function.node not in run.called:
+    if function.node not in run.called and _may_compute_losses(function.node):
         _follow(run, function)
+
+
+def _may_compute_losses(code: ast.AST) -> bool:
+    """Whether a function that nothing calls is more than one that makes a model.
+
+    Files of models have dozens of those, and each builds all of its layers.
+    """
+    for part in ast.walk(code):
+        if isinstance(part, TAKES_ITS_TIME):
+            return True
+        name = getattr(part, "id", None) or getattr(part, "attr", None) or getattr(part, "arg", "")
+        if isinstance(name, str) and NAMES_OF_TRAINING.search(name):
+            return True
+    return False
 
 
 def _follow(run: Walk, function: Function) -> None:

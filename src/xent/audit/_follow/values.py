@@ -22,8 +22,12 @@ class Value:
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        """Return its kind alone: values hold one another, and written out they may have no end."""
+        return f"<{type(self).__name__}>"
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class Module:
     """A file that is being followed, with its names."""
 
@@ -39,7 +43,7 @@ class Module:
         return self.source.path.parent
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Imported(Value):
     """A name of another file, which is not followed before the name is used.
 
@@ -51,14 +55,14 @@ class Imported(Value):
     found: Value | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Const(Value):
     """A literal."""
 
     value: Any
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Zero(Value):
     """A number that a total may start from, and the loops in which it was set."""
 
@@ -67,7 +71,7 @@ class Zero(Value):
     place: Place | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Opaque(Value):
     """Something unknown, with the name that it was first met under.
 
@@ -85,14 +89,14 @@ class Opaque(Value):
         return self.parts[key]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class External(Value):
     """A thing of a library, by its full name: ``torch.nn.functional.cross_entropy``."""
 
     name: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Made(Value):
     """What a library's class or function returned: a layer, a loader, a data set."""
 
@@ -125,7 +129,7 @@ def _mode_in(attrs: dict[Any, Value]) -> Mode | None:
     return Mode(training=False, loops=())
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Function(Value):
     """A function of the script, with what it sees from outside and the object it is bound to."""
 
@@ -141,7 +145,7 @@ class Function(Value):
         return getattr(self.node, "name", "lambda")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Class(Value):
     """A class of the script."""
 
@@ -175,7 +179,7 @@ class Class(Value):
         )
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Instance(Value):
     """An object of a class of the script."""
 
@@ -188,7 +192,7 @@ class Instance(Value):
         return _mode_in(self.attrs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mode(Value):
     """Training or evaluation mode, and the loops in which it was set."""
 
@@ -197,7 +201,7 @@ class Mode(Value):
     by: Function | None = None  # what set it
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Sequence(Value):
     """A tuple or list; ``items`` is None where they are not known one by one.
 
@@ -210,7 +214,7 @@ class Sequence(Value):
     element: Value | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Dictionary(Value):
     """A dict."""
 
@@ -218,7 +222,7 @@ class Dictionary(Value):
     default: Value | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Loop:
     """A loop that is being followed, or was: what it iterates, and what happened in it."""
 
@@ -234,7 +238,7 @@ class Loop:
     modes: list[Any] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Index(Value):
     """The number of the current round of a loop, plus an offset: its first value."""
 
@@ -245,7 +249,7 @@ class Index(Value):
         return hash((id(self.loop), self.offset))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BatchSize(Value):
     """How many samples the current batch of a loop has."""
 
@@ -255,14 +259,14 @@ class BatchSize(Value):
         return id(self.loop)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Length(Value):
     """len() of something."""
 
     of: Value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Expression(Value):
     """Arithmetic or a comparison of values that are only known by name."""
 
@@ -271,14 +275,14 @@ class Expression(Value):
     right: Value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Choice(Value):
     """One of several values: what a branch that was not decided leaves."""
 
     options: tuple[Value, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tensor(Value):
     """A tensor that came out of layers: what was applied last, and where."""
 
@@ -299,7 +303,7 @@ class Tensor(Value):
         return replace(self, **changes)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Loss(Value):
     """A scalar that comes from a loss.
 
@@ -331,7 +335,7 @@ class Loss(Value):
         return replace(self, **changes)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Total(Value):
     """A sum over the rounds of loops, the outermost first."""
 
@@ -344,7 +348,7 @@ class Total(Value):
     under: tuple[tuple[int, bool], ...] = ()  # the branches in which it was added
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Mean(Value):
     """A total that was divided."""
 

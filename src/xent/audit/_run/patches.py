@@ -46,7 +46,7 @@ DROPOUTS = (
 Watched = Callable[..., Any]
 is_compiling = torch.compiler.is_compiling
 is_dynamo_compiling = torch.compiler.is_dynamo_compiling
-NEVER: tuple[Any, Any, int] = (None, None, -1)
+NO_CALL: tuple[Any, Any, int] = (None, None, -1)
 
 
 def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
@@ -59,7 +59,7 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
         passed = False
         if observer.passes and args and not is_dynamo_compiling() and not function_modes():
             first, caller = args[0], sys._getframe(1)
-            shape, code, place = latest.get(name, NEVER)
+            shape, code, place = latest.get(name, NO_CALL)
             passed = (
                 caller.f_lasti == place
                 and caller.f_code is code

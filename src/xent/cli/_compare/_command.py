@@ -87,6 +87,7 @@ def compare(
         float | None,
         typer.Option(help="Exit with 1 unless the interval of each difference ends below this."),
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as a page.")] = None,
     json: options.JsonOption = None,
     lang: _data.Lang = None,
     schema: options.SchemaOption = False,
@@ -98,15 +99,16 @@ def compare(
     Example: xent compare old.parquet new.parquet --id id --group patient
     """
     from xent import _check
-    from xent._lang import speaking
+    from xent._lang import say, speaking
     from xent.evaluation._compare._compare import compared, method_of
 
     if len(files) < 2:
         raise _check.invalid("FILE", "name two files or more", f"{str(files[0])!r} alone")
     _data.check_language(lang)
-    _data.check_outputs([truth], {"--json": json})
-    for file in files:
-        _data.check_outputs([file], {"--json": json})
+    for read in (truth, *files):
+        _data.check_outputs([read], {"--html": html, "--json": json})
+    if str(html) == "-":
+        raise _check.invalid("--html", "name a file", "'-'")
     logarithms = _data.base_of(base)
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind, pattern = _kind(given, costs, normalize=normalize)
@@ -133,7 +135,11 @@ def compare(
             normalize=normalize, allow_probabilities=allow_probabilities,
         )  # fmt: skip
     with speaking(lang):
-        write_json(found.to_dict(), str(found), json)
+        shown = str(found)
+        if html is not None:
+            found.to_html(html)
+            shown += "\n\n" + say("The page: {html}", html=html)
+        write_json(found.to_dict(), shown, json)
     if fail_above is not None:
         for d in found.differences:
             options.fail(f"{d.second} less {d.first}", d.high, fail_above, found.unit)

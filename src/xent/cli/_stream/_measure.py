@@ -11,18 +11,21 @@ from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, beside_scores
 from xent.cli._predictions import (
     Scores,
+    columns_as_they_lie,
     labels_of,
     score_columns,
     scores_of,
     spelled,
     truth_as,
 )
-from xent.cli._score_options import DROP
+from xent.cli._score_options import DROP, bins_of
 from xent.cli._stream._pieces import Piece, batches
 from xent.cli._tables import TableOptions, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Accumulator
+
+MOST_BETWEEN = 200  # whole numbers between which few are true classes: -100 is one that is left out
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Question:
         As in `evaluate`.
     base : float
         Base of the logarithm.
+    bins : str or None
+        As it was typed.
     truth : Path or None
         An array of true classes, which go by their places.
     matrices : bool
@@ -67,6 +72,7 @@ class Question:
     normalize: bool
     allow_probabilities: bool
     base: float
+    bins: str | None = None
     truth: Path | None = None
     matrices: bool = False
 
@@ -91,15 +97,18 @@ class Question:
         """Return one that has seen nothing."""
         from xent.evaluation import Accumulator
 
-        return Accumulator(
-            normalize=self.normalize, allow_probabilities=self.allow_probabilities, base=self.base
-        )
+        with words("bins"):
+            return Accumulator(
+                normalize=self.normalize, allow_probabilities=self.allow_probabilities,
+                bins=bins_of(self.bins), base=self.base,
+            )  # fmt: skip
 
-    def scores(self, table: Any, file: Any) -> tuple[Scores, list[str]]:
-        """Return the scores of a table, and the names of their classes."""
+    def scores(self, table: Any, file: Any, first: int = 0) -> tuple[Scores, list[str]]:
+        """Return the scores of a table, whose first row has this number, and their classes."""
         from xent import _check
 
-        found = scores_of(table, self.kind, self.pattern, file, [self.target, *self.beside])
+        leave = [self.target, *self.beside]
+        found = scores_of(table, self.kind, self.pattern, file, leave, first)
         if found.matrix.ndim == 2 and found.matrix.shape[1] == 1:
             if self.positive is None:
                 option = "--" + self.kind.replace("_", "-")
@@ -122,6 +131,16 @@ def measured(
     one: Accumulator, question: Question, piece: Piece, columns: list[str], skip: int = 0
 ) -> Iterator[int]:
     """Add the batches of a piece, but for the first ones, and yield how many rows each had."""
+    order = ScoreOrder(question)
+    for table, first in tables(question, piece, columns, skip):
+        TableBatch(question, piece, order, (0, 0), table, first).add(one)
+        yield len(table)
+
+
+def tables(
+    question: Question, piece: Piece, columns: list[str], skip: int = 0
+) -> Iterator[tuple[Any, int]]:
+    """Yield the batches of a piece but for the first ones, and the number of the first row."""
     first = piece.first
     truth = None if question.truth is None else TruthArray(question.truth)
     for k, table in enumerate(
@@ -132,28 +151,79 @@ def measured(
             if truth is not None:
                 column = truth.column(first, len(table))
                 whole = beside_scores(table, column, question.target, piece.path)
-            add(one, question, whole, first, piece)
+            yield whole, first
         first += len(table)
-        yield len(table)
 
 
-def add(one: Accumulator, question: Question, table: Any, first: int, piece: Piece) -> None:
-    """Add the rows of a table, of which the first has this number."""
+class ScoreOrder:
+    """In which columns scores stand, found in one batch, so that others are taken as they lie."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._known: dict[Any, list[str]] = {}  # by schema
+
+    def matrix(self, table: Any, file: Any, first: int) -> Any:
+        """Return the scores of a batch; of NaN among them the rows say what is wrong."""
+        names = self._known.get(table.schema)
+        if names is not None and (found := columns_as_they_lie(table, names)) is not None:
+            return found
+        scores, _ = self._question.scores(table, file, first)
+        if scores.matrix.ndim == 2 and len(scores.columns) == scores.matrix.shape[1]:
+            self._known[table.schema] = scores.columns
+        return scores.matrix
+
+
+@dataclass(frozen=True)
+class TableBatch:
+    """Some rows of a piece.
+
+    Parameters
+    ----------
+    question, piece : Question, Piece
+        What is asked, and where the rows stand.
+    order : ScoreOrder
+        Where their scores stand.
+    place : tuple of int
+        The number of the piece, and of the batch in it.
+    table : pyarrow.Table
+        The rows.
+    first : int
+        The number of the first.
+    """
+
+    question: Question
+    piece: Piece
+    order: ScoreOrder
+    place: tuple[int, int]
+    table: Any
+    first: int
+
+    def add(self, one: Accumulator) -> None:
+        """Measure the rows."""
+        path, first = self.piece.path, self.first
+        try:
+            scores = self.order.matrix(self.table, path, first)
+            _add(one, self.question, self.table, first, scores)
+        except ValueError:
+            self.question.scores(self.table, path, first)  # which says of a gap where it is
+            raise
+
+
+def _add(one: Accumulator, question: Question, table: Any, first: int, scores: Any) -> None:
     from xent import _table
     from xent.evaluation._predictions import predictions
 
-    scores, _ = question.scores(table, piece.path)
     truth = codes(question, table, first)
     weight = None
     if question.weights is not None:
-        weight = _table.numbers(table, [question.weights], argument="--weights")[:, 0]
-    given = {kind: None for kind in ("probs", "logits", "log_probs")} | {
-        question.kind: scores.matrix
-    }
+        names = [question.weights]
+        weight = _table.numbers(table, names, argument="--weights", first=first)[:, 0]
+    given = {kind: None for kind in ("probs", "logits", "log_probs")} | {question.kind: scores}
+    ignore = -1 if truth.min(initial=0) < 0 else None
     with words("normalize", "allow_probabilities", probs="--probs", logits="--logits",
                log_probs="--log-probs", sample_weight="--weights"):  # fmt: skip
         found = predictions(
-            truth, *given.values(), labels=None, positive=None, sample_weight=weight, ignore=-1,
+            truth, *given.values(), labels=None, positive=None, sample_weight=weight, ignore=ignore,
             normalize=question.normalize, allow_probabilities=True, some_count=False,
         )  # fmt: skip
         found = replace(found, labels=list(question.names), named=True, first=first)
@@ -171,7 +241,6 @@ def _texts(values: list[Any]) -> list[Any]:
 def codes(question: Question, table: Any, first: int) -> Any:
     """Return the number of the true class of each row, -1 where it is to be left out."""
     import numpy as np
-    import pyarrow as pa
 
     from xent import _check
 
@@ -180,23 +249,41 @@ def codes(question: Question, table: Any, first: int) -> Any:
         row = first + column.to_pylist().index(None)
         must = f"hold a class in every row of column {question.target!r}"
         raise _check.invalid("--target", must, f"a missing value at row {row}", DROP)
+    known = {name: i for i, name in enumerate(question.names)}
+    values, places = _distinct(column, len(known))
+    texts = texts_of(question, values)
+    found = np.array(
+        [-1 if text == question.ignore else known.get(text, -2) for text in texts], np.int64
+    )
+    if np.array_equal(found, np.arange(len(found))):
+        return np.asarray(places, np.int64)
+    out = found[places]
+    if found.min(initial=0) < -1 and (out == -2).any():
+        at = int((out == -2).argmax())
+        must = f"be one of the labels {_check.join_names(list(question.names))}"
+        raise _check.invalid("--target", must, f"{texts[places[at]]!r} at row {first + at}")
+    return out
+
+
+def _distinct(column: Any, classes: int) -> tuple[Any, Any]:
+    """Return values, and of each row of a column which of them it has.
+
+    Of whole numbers that lie together these are all between the least and the largest.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(column.type) and len(column):
+        ends = pc.min_max(column).as_py()
+        if ends["max"] - ends["min"] <= 4 * classes + MOST_BETWEEN:
+            between = pa.array(range(ends["min"], ends["max"] + 1), column.type)
+            return between, column.to_numpy() - ends["min"]
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     whole = column.unify_dictionaries().combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0)
-    known = {name: i for i, name in enumerate(question.names)}
-    texts = texts_of(question, whole.dictionary)
-    found = np.array(
-        [-1 if text == question.ignore else known.get(text, -2) for text in texts], np.int64
-    )
-    out = found[whole.indices.to_numpy(zero_copy_only=False)]
-    if (out == -2).any():
-        at = int((out == -2).argmax())
-        must = f"be one of the labels {_check.join_names(list(question.names))}"
-        shown = texts[whole.indices[at].as_py()]
-        raise _check.invalid("--target", must, f"{shown!r} at row {first + at}")
-    return out
+    return whole.dictionary, whole.indices.to_numpy(zero_copy_only=False)
 
 
 def texts_of(question: Question, values: Any) -> list[str]:

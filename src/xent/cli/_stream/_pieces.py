@@ -148,11 +148,13 @@ def batches(
             yield table.select(list(columns)) if columns else table
         return
     # Without these a whole row group is held while its batches are read.
-    wanted, groups = None if columns is None else list(columns), [piece.group or 0]
+    wanted = None if columns is None else list(columns)
     with parquet(piece.path, pre_buffer=False, buffer_size=1 << 18) as file:
-        if not isinstance(piece.path, Address):
-            rows = rows_of_batch(piece.path, file.metadata, groups, wanted, rows)
-        for batch in file.iter_batches(rows, row_groups=groups, columns=wanted, use_threads=False):
+        if not isinstance(piece.path, Address) and piece.group is not None:
+            rows = rows_of_batch(piece.path, file.metadata, [piece.group], wanted, rows)
+        for batch in file.iter_batches(
+            rows, row_groups=[piece.group], columns=wanted, use_threads=False
+        ):
             yield pa.Table.from_batches([batch])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, is_whole
-from xent.cli._stream._measure import Question, measure, measured, texts_of
+from xent.cli._stream._measure import (
+    Question,
+    ScoreOrder,
+    TableBatch,
+    measure,
+    measured,
+    tables,
+    texts_of,
+)
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._pieces import Piece, batches, pieces_of, schema_of
 from xent.cli._tables import is_array, words
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 
 SAVED_EVERY = 2.0  # seconds between two checkpoints
 AGAIN = 3  # times that killed workers are begun anew without a piece in between
+MOST_THREADS = 2  # each has counts of scores of its own
 AHEAD = 4  # pieces for each process that are handed out at once
 
 
@@ -187,27 +198,82 @@ class _Work:
         self._saved = time.monotonic()
 
     def alone(self) -> None:
-        """Read one piece after the other."""
+        """Read one piece after the other; while a batch is measured, the next one is read."""
         from xent._progress import stage
+        from xent.evaluation._accumulator.accumulator import LOGITS_DOUBTED
 
-        total = _rows_in(self.pieces)
-        with stage("rows", total, "rows") as told:
-            for k, piece in enumerate(self.pieces):
-                if k in self.done:
-                    continue
-                skip = self.batches
-                for i, rows in enumerate(
-                    measured(self.whole, self.question, piece, self.columns, skip)
-                ):
-                    if i < skip:
-                        continue
-                    self.rows += rows
-                    self.batches = i + 1
-                    told(self.rows)
-                    self.keep()
-                self.batches = 0
-                self.done.add(k)
+        with stage("rows", _rows_in(self.pieces), "rows") as told, closing(self._batches()) as left:
+            for batch in left:  # until it is known whether logits are none
+                batch.add(self.whole)
+                self._count(batch, told)
                 self.keep()
+                if self.whole.seen >= LOGITS_DOUBTED:
+                    break
+            while self._on_threads(left, told):
+                self.keep()
+
+    def _batches(self) -> Generator[TableBatch, None, None]:
+        """Yield what is left of all pieces."""
+        order = ScoreOrder(self.question)
+        for k, piece in enumerate(self.pieces):
+            if k in self.done:
+                continue
+            skip = self.batches
+            for i, (table, first) in enumerate(
+                tables(self.question, piece, self.columns, skip), start=skip
+            ):
+                yield TableBatch(self.question, piece, order, (k, i), table, first)
+            self.batches = 0
+            self.done.add(k)
+
+    def _count(self, batch: TableBatch, told: Callable[[int], None]) -> None:
+        self.rows += len(batch.table)
+        self.batches = batch.place[1] + 1
+        told(self.rows)
+
+    def _on_threads(self, left: Iterator[TableBatch], told: Callable[[int], None]) -> bool:
+        """Measure batches until it is time for a checkpoint; return whether some are left.
+
+        Each thread has sums of its own, added to the whole when all threads have stopped: then no
+        batch counts without those before it. Of several errors the first row's is raised.
+        """
+        until = math.inf if self.checkpoint is None else time.monotonic() + SAVED_EVERY
+        reading, stopped = threading.Lock(), threading.Event()
+        at_end = False
+        raised: list[tuple[tuple[int, int], BaseException]] = []
+
+        def work(one: Accumulator) -> None:
+            nonlocal at_end
+            in_time = True
+            while in_time and not stopped.is_set():
+                place = len(self.pieces), 0
+                try:
+                    with reading:
+                        batch = None if stopped.is_set() else next(left, None)
+                        if batch is None:
+                            at_end = True
+                            return
+                        place = batch.place
+                        self._count(batch, told)
+                    batch.add(one)
+                    in_time = time.monotonic() <= until
+                except BaseException as error:
+                    stopped.set()
+                    raised.append((place, error))
+
+        parts = [self.whole.part() for _ in range(_threads() - 1)]
+        others = [threading.Thread(target=work, args=(part,)) for part in parts]
+        try:
+            for other in others:
+                other.start()
+            work(self.whole)
+        finally:
+            _joined(others, stopped)
+        if raised:
+            raise min(raised, key=lambda error: error[0])[1]
+        for part in parts:
+            self.whole.merge(part)
+        return not at_end
 
     def shared(self, options: StreamOptions) -> None:
         """Let others read the pieces, and add what they found in whatever order it comes.
@@ -250,6 +316,25 @@ class _Work:
             self.done.add(running.pop(task))
             told(len(self.done))
             self.keep()
+
+
+def _threads() -> int:
+    """Return on how many threads batches are measured, one of which reads the next meanwhile."""
+    import numba
+
+    return min(numba.get_num_threads(), MOST_THREADS)
+
+
+def _joined(threads: list[threading.Thread], stopped: threading.Event) -> None:
+    """Wait until threads have ended, soon where this one is interrupted."""
+    try:
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+    except BaseException:
+        stopped.set()
+        _joined(threads, stopped)
+        raise
 
 
 def _killed_workers(options: StreamOptions) -> tuple[type[Exception], ...]:

@@ -23,8 +23,8 @@ class KeyPlaces:
         if size > len(self.keys):
             self.keys = grown(self.keys, size)
         if 2 * size > len(self._table):
-            self._table = np.full(1 << (4 * size - 1).bit_length(), -1, np.int32)
-            known = self.keys[: self.used].copy()
+            self._table = np.full(1 << (2 * size - 1).bit_length(), -1, np.int32)
+            known = self.keys[: self.used]  # each is written again where it stands
             find_places(known, self._table, self.keys, 0, np.empty(len(known), np.int64))
         out = np.empty(len(keys), np.int64)
         self.used = find_places(keys, self._table, self.keys, self.used, out)

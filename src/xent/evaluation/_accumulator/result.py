@@ -348,11 +348,11 @@ def _digest(tally: RowTally, labels: list[Any], moments: CostMoments) -> str:
     digest = hashlib.sha256(repr(labels).encode())
     digest.update(repr(("weighted" if tally.weighted else "plain", tally.rows)).encode())
     order = np.argsort(tally.pairs.keys[: tally.pairs.used])
-    for array in (
-        tally.pairs.keys[: tally.pairs.used][order], tally.pairs.rows[: tally.pairs.used][order],
-        tally.cells, tally.ranks, tally.endless,
-    ):  # fmt: skip
-        digest.update(np.ascontiguousarray(array).astype("<i8").tobytes())
+    for array in (tally.pairs.keys, tally.pairs.rows):
+        for at in range(0, len(order), 1 << 14):  # of many pairs no second copy is made
+            digest.update(array[order[at : at + (1 << 14)]].astype("<i8", copy=False).data)
+    for array in (tally.cells, tally.ranks, tally.endless):
+        digest.update(np.ascontiguousarray(array, "<i8").data)
     exact = (moments, *(tally.totals.whole(k) for k in range(len(TOTALS))), tally.said.total())
     digest.update(repr(exact).encode())
     return digest.hexdigest()

@@ -22,24 +22,33 @@ class EvaluationState:
         Whether rows have weights.
     names : list
         Columns that part the rows into slices.
-    ranking : bool
-        Whether scores are counted.
+    ranking, winner : bool
+        Whether scores are counted, and the probabilities of the winning class.
     """
 
     def __init__(
-        self, labels: list[Any], kind: str, names: list[Any], *, weighted: bool, ranking: bool
+        self,
+        labels: list[Any],
+        kind: str,
+        names: list[Any],
+        *,
+        weighted: bool,
+        ranking: bool,
+        winner: bool,
     ) -> None:
         self.labels, self.kind, self.weighted, self.ranking = labels, kind, weighted, ranking
         self.tally = RowTally(len(labels), weighted=weighted)
         self.slices: Mapping[Any, Slices] = {name: Slices(weighted=weighted) for name in names}
         classes = len(labels) if ranking else 1
-        self.scores = ScoreCounts(classes, kind, weighted=weighted)
+        self.winner = winner
+        self.scores = ScoreCounts(classes, kind, weighted=weighted, winner=winner)
 
     def empty(self) -> "EvaluationState":
         """Return a state that has seen no row, for rows of the same kind."""
         return EvaluationState(
-            self.labels, self.kind, list(self.slices), weighted=self.weighted, ranking=self.ranking
-        )
+            self.labels, self.kind, list(self.slices), weighted=self.weighted,
+            ranking=self.ranking, winner=self.winner,
+        )  # fmt: skip
 
     def require(self, labels: list[Any], kind: str, names: list[Any], *, weighted: bool) -> None:
         """Refuse rows of another kind than those before."""

@@ -35,13 +35,13 @@ def save(
         require_plain("labels", state.labels)
         said |= {
             "labels": state.labels, "kind": state.kind, "weighted": state.weighted,
-            "ranking": state.ranking, "names": list(state.slices),
+            "ranking": state.ranking, "winner": state.winner, "names": list(state.slices),
         }  # fmt: skip
         require_plain("by", said["names"])
         _put_tally(state.tally, said, arrays)
         for k, slices in enumerate(state.slices.values()):
             _put_slices(slices, f"slices{k}", said, arrays)
-        for k, column in enumerate(state.scores.columns):
+        for k, column in enumerate(state.scores.every):
             _put_column(column, f"scores{k}", said, arrays)
     _store.save(path, format=FORMAT, version=VERSION, state=said, arrays=arrays)
 
@@ -53,12 +53,12 @@ def load(path: str | os.PathLike[str]) -> tuple[EvaluationState | None, Said, Ar
         return None, said["settings"], arrays
     state = EvaluationState(
         said["labels"], said["kind"], said["names"],
-        weighted=said["weighted"], ranking=said["ranking"],
+        weighted=said["weighted"], ranking=said["ranking"], winner=said["winner"],
     )  # fmt: skip
     _take_tally(state.tally, said, arrays)
     for k, slices in enumerate(state.slices.values()):
         _take_slices(slices, f"slices{k}", said, arrays)
-    for k, column in enumerate(state.scores.columns):
+    for k, column in enumerate(state.scores.every):
         _take_column(column, f"scores{k}", said, arrays)
     return state, said["settings"], arrays
 

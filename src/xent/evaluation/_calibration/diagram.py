@@ -33,19 +33,21 @@ def curve(rows: YesNo, blocks: LevelBlocks) -> dict[str, list[dict[str, float]]]
         ``blocks``, each with the probabilities from ``low`` to ``high`` that it takes in, the share
         of yes ``seen``, and ``rows``; ``band``, at what was ``said`` from ``low`` to ``high``.
     """
+    return {"blocks": steps(rows, blocks), "band": _band(rows)}
+
+
+def steps(rows: YesNo, blocks: LevelBlocks) -> list[dict[str, float]]:
+    """Return the curve alone, block by block."""
     p = np.minimum(rows.probability, 1.0)
     last = np.append(blocks.starts[1:], len(p)) - 1
     weights = blocks.weight.tolist()
-    return {
-        "blocks": [
-            {"low": low, "high": high, "seen": seen, "rows": round(n) if rows.whole else n}
-            for low, high, seen, n in zip(
-                p[blocks.starts].tolist(), p[last].tolist(), blocks.value.tolist(), weights,
-                strict=True,
-            )
-        ],
-        "band": _band(rows),
-    }  # fmt: skip
+    return [
+        {"low": low, "high": high, "seen": seen, "rows": round(n) if rows.whole else n}
+        for low, high, seen, n in zip(
+            p[blocks.starts].tolist(), p[last].tolist(), blocks.value.tolist(), weights,
+            strict=True,
+        )
+    ]  # fmt: skip
 
 
 def _band(rows: YesNo) -> list[dict[str, Any]]:

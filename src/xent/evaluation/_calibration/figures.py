@@ -151,11 +151,13 @@ def _binned_so(report: Report, bins: Binning) -> Report:
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
-def with_counts(report: Report, scores: ScoreCounts | None, unit: float) -> Report:
+def with_counts(
+    report: Report, scores: ScoreCounts | None, unit: float, bins: Binning = USUAL
+) -> Report:
     """Return a report with what counts of rows by their scores say of calibration.
 
-    That is all that does not ask which rows they were: no calibrator is fitted, and nothing is said
-    of the winning class.
+    That is all that does not ask which rows they were: no calibrator is fitted. Of the winning
+    class something is said where its probabilities were counted.
 
     Parameters
     ----------
@@ -165,19 +167,31 @@ def with_counts(report: Report, scores: ScoreCounts | None, unit: float) -> Repo
         How many rows there are of each score.
     unit : float
         Natural logarithm of the base that costs are counted in.
+    bins : Binning
+        Of the reliability diagrams and the calibration errors.
     """
-    if scores is None or not scores.columns:
+    if scores is None or not scores.every:
         return report
     views = [view_of(column) for column in scores.columns]
-    whole = views[0].whole
+    whole = not scores.every[0].weighted
+    corp: dict[str, Any] = {}
+    reliability: dict[str, Any] = {}
     if report.classes > 2:
-        corp, reliability = summed(report.labels, enumerate(views), unit, USUAL)
+        corp, reliability = summed(report.labels, enumerate(views), unit, bins)
     else:
         blocks = recalibrated(views[0])
         means = {"brier": report.brier / 2, "log": report.cross_entropy}
         corp = dict(decomposed(views[0], blocks, unit, means))
-        reliability = {"yes": believed(views[0], blocks, USUAL)} if whole else {}
-    return replace(report, decomposition={"corp": corp}, reliability=reliability if whole else {})
+        reliability = {"yes": believed(views[0], blocks, bins)} if whole else {}
+    if scores.winner is not None:
+        winner = view_of(scores.winner)
+        blocks = recalibrated(winner)
+        corp["top_label"] = decomposed(winner, blocks, unit)
+        reliability["top_label"] = _errors(winner, bins)
+        if report.classes > 2:
+            reliability["top_label"]["corp"] = curve(winner, blocks)
+    report = replace(report, decomposition={"corp": corp}, reliability=reliability if whole else {})
+    return report if bins == USUAL else _binned_so(report, bins)
 
 
 def believed(view: YesNo, blocks: LevelBlocks, bins: Binning) -> dict[str, Any]:

@@ -174,7 +174,10 @@ def compared(
         weight=math.fsum(costs.weight),
         groups=None if alone else len(np.unique(keys)),
         base=float(base),
-        models=costing,
+        models=[
+            replace(model, reliability=own)
+            for model, own in zip(costing, costs.reliability, strict=True)
+        ],
         differences=_adjusted(differences),
         slices=_adjusted(slices),
         interval=method.interval,

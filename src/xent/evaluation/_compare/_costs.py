@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.evaluation._arrays import array_of, weights_of
+from xent.evaluation._calibration.bins import binning_of
+from xent.evaluation._calibration.corp import recalibrated
+from xent.evaluation._calibration.diagram import steps
+from xent.evaluation._calibration.expected import binned
+from xent.evaluation._calibration.views import of_winner
+from xent.evaluation._calibration.yes_no import in_order
 from xent.evaluation._evaluate import evaluated
+from xent.evaluation._rows import RowFigures
 from xent.evaluation._truth import values_of
 
 Numbers = NDArray[np.float64]
@@ -32,12 +39,15 @@ class Costs:
         probability 0.
     given : int
         How many rows were given.
+    reliability : list of dict
+        Of each model as in `ModelCost`.
     """
 
     row: NDArray[np.int64]
     weight: Numbers
     cost: list[Numbers]
     given: int
+    reliability: list[dict[str, Any]]
 
 
 def costs_of(
@@ -63,6 +73,7 @@ def costs_of(
         As `evaluate` takes it: labels, positive, ignore_index, normalize, allow_probabilities.
     """
     found: list[Numbers] = []
+    reliability: list[dict[str, Any]] = []
     row: NDArray[np.int64] | None = None
     weight: Numbers | None = None
     rows = 0 if target is None else len(values_of(target))
@@ -70,12 +81,14 @@ def costs_of(
     for argument, kind, value in models:
         if kind == "costs":
             found.append(_given_costs(argument, value))
+            reliability.append({})
             sizes.append(len(found[-1]))
             continue
         if target is None:
             must = "be given where a model comes as " + _check.argument(kind)
             raise _check.wrong_kind("target", must, "None")
-        _, each = _measured(argument, kind, value, target, sample_weight, reading)
+        report, each = _measured(argument, kind, value, target, sample_weight, reading)
+        reliability.append(_reliability(report.classes, each, whole=sample_weight is None))
         cost = np.full(rows, np.nan)
         cost[each.row] = each.cost / unit
         found.append(cost)
@@ -88,7 +101,7 @@ def costs_of(
             weight = weights_of(sample_weight, sizes[0])
         row = np.flatnonzero(weight > 0)
         weight = weight[row]
-    return Costs(row, weight, [cost[row] for cost in found], sizes[0])
+    return Costs(row, weight, [cost[row] for cost in found], sizes[0], reliability)
 
 
 def _measured(
@@ -109,6 +122,20 @@ def _measured(
         }
         _check.respell(error, others | {kind: argument})
         raise
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
+def _reliability(classes: int, rows: RowFigures, *, whole: bool) -> dict[str, Any]:
+    """Return the reliability diagram of yes of two classes, of more of the winning class."""
+    if classes < 2:
+        return {}
+    name, view = "top_label", of_winner(rows, whole=whole)
+    if classes == 2:
+        name, p = "yes", np.where(rows.guess == 1, rows.confidence, 1 - rows.confidence)
+        logs = np.log(p), np.log1p(-p)
+        view = in_order(p, *logs, rows.cost, rows.truth == 1, rows.weight, whole=whole)
+    corp = {"blocks": steps(view, recalibrated(view))}
+    return {name: {**binned(view, binning_of(None)), "corp": corp}}
 
 
 def _given_costs(argument: str, value: Any) -> Numbers:

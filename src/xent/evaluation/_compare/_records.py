@@ -1,12 +1,15 @@
 """What a comparison found, as plain data, one screen of text, or a table in a notebook."""
 
 import math
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
 
 from xent._lang import say, say_count
 from xent._terminal import fitted, one_line, right_in, width_of
+from xent.evaluation._compare._page import write_page
+from xent.evaluation._compare._texts import between, p_text, pair_text, signed, verdict
 from xent.evaluation._numbers import plain, said_unit, unit_of
 
 INTERVALS = {"student": "Student's", "bootstrap": "percentile bootstrap"}
@@ -27,6 +30,9 @@ class ModelCost:
         Mean cost of the true class, and its interval.
     impossible : int
         Rows whose true class it gave probability 0.
+    reliability : dict
+        Calibration in bins, and the best rising curve, of the second of two classes (``yes``) or
+        of the winning class (``top_label``), as in `Report`; empty of costs.
 
     Examples
     --------
@@ -41,6 +47,7 @@ class ModelCost:
     low: float
     high: float
     impossible: int
+    reliability: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,28 +175,54 @@ class ModelComparison:
         """
         return plain({**asdict(self), "unit": self.unit})  # type: ignore[no-any-return]
 
+    def to_html(
+        self, path: str | os.PathLike[str], *, title: str | None = None, lang: str | None = None
+    ) -> None:
+        """Write the comparison as one page that opens anywhere, offline.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Where the page shall stand; it is written whole or not at all.
+        title : str, optional
+            Its heading.
+        lang : str, optional
+            Its language: ``en``, or ``zh`` for Chinese. By default that of the environment
+            variable ``XENT_LANG``, else English.
+
+        Raises
+        ------
+        ImportError
+            If the extra ``report`` is not installed.
+        ValueError
+            If the language is another.
+        """
+        write_page(self, path, title, lang)
+
     def __repr__(self) -> str:
         return str(self)
 
     def __str__(self) -> str:
-        lines = [self._head(), "", *self._model_lines(), "", *self._difference_lines()]
+        lines = [self.head(), "", *self._model_lines(), "", *self._difference_lines()]
         for name in dict.fromkeys(piece.by for piece in self.slices):
             lines += ["", *self._slice_lines(name)]
-        return "\n".join([*lines, "", *self._notes(), self.signature])
+        return "\n".join([*lines, "", *self.notes(), self.signature])
 
     def _repr_html_(self) -> str:
         """Show the tables in a notebook, in the language that is spoken."""
         models = [[m.name, m.cross_entropy, m.low, m.high, m.impossible] for m in self.models]
         ends = [say("low"), say("high")]
         pairs = [
-            [_less(d), d.difference, d.low, d.high, d.p_value, d.adjusted] for d in self.differences
+            [pair_text(d), d.difference, d.low, d.high, d.p_value, d.adjusted]
+            for d in self.differences
         ]
-        notes = "".join(f"<p>{escape(line)}</p>" for line in [self._head(), *self._notes()])
+        notes = "".join(f"<p>{escape(line)}</p>" for line in [self.head(), *self.notes()])
         first = _table([say("model"), self._per_row(), *ends, say("zeros on the truth")], models)
         heads = [say("second less first"), say("difference"), *ends, "p", f"p ({self.correction})"]
         return f"<div>{first}{_table(heads, pairs)}{notes}</div>"
 
-    def _head(self) -> str:
+    def head(self) -> str:
+        """Say how many rows and models there are."""
         parts = [say_count(self.rows, "row"), say_count(len(self.models), "model")]
         if self.groups is not None:
             parts.append(say_count(self.groups, "group"))
@@ -203,12 +236,12 @@ class ModelComparison:
         interval = say("{share:g} % interval", share=100 * self.confidence)
         lines = [f"{'':{width}}  {right_in(self._per_row(), 12)}   {interval}"]
         return lines + [
-            f"{fitted(one_line(m.name), width)}  {m.cross_entropy:12.4f}   {_reach(m.low, m.high)}"
+            f"{fitted(one_line(m.name), width)}  {m.cross_entropy:12.4f}   {between(m.low, m.high)}"
             for m in self.models
         ]
 
     def _difference_lines(self) -> list[str]:
-        names = [_less(d) for d in self.differences]
+        names = [pair_text(d) for d in self.differences]
         width = min(max(map(width_of, names)), 2 * WIDEST_NAME)
         several = len(self.differences) > 1
         head = f"{'':{width}}  {right_in(say('difference'), 12)}   "
@@ -216,14 +249,14 @@ class ModelComparison:
         corrected = say("{name}'s", name=self.correction)
         lines = [head + (f"  {right_in(corrected, 8)}" if several else "")]
         for name, d in zip(names, self.differences, strict=True):
-            line = f"{fitted(name, width)}  {_signed(d.difference):>12}   "
-            line += f"{_reach(d.low, d.high, sign=True):<20}  {_p(d.p_value):>8}"
-            line += f"  {_p(d.adjusted):>8}" if several else ""
-            lines.append(f"{line}   {_verdict(d)}")
-            lines += [f"  {line}" for line in self._infinite_lines(d)]
+            line = f"{fitted(name, width)}  {signed(d.difference):>12}   "
+            line += f"{between(d.low, d.high, sign=True):<20}  {p_text(d.p_value):>8}"
+            line += f"  {p_text(d.adjusted):>8}" if several else ""
+            lines.append(f"{line}   {verdict(d)}")
+            lines += [f"  {line}" for line in self.infinite_lines(d)]
         return lines
 
-    def _infinite_lines(self, d: CostDifference) -> list[str]:
+    def infinite_lines(self, d: CostDifference) -> list[str]:
         """Say plainly who gave a true class probability 0, and what the other rows say."""
         if not d.impossible:
             return []
@@ -240,11 +273,11 @@ class ModelComparison:
         )
         if math.isnan(d.finite_difference):
             return [zeros, say("no row is left on which both are finite")]
-        cost = f"{_signed(d.finite_difference)} {said_unit(self.base)}"
+        cost = f"{signed(d.finite_difference)} {said_unit(self.base)}"
         rest = say("on the other rows {cost}", cost=cost)
         if not math.isnan(d.finite_low):
-            reach = _reach(d.finite_low, d.finite_high, sign=True)
-            rest += say(" ({reach}, p {p})", reach=reach, p=_p(d.finite_p_value))
+            reach = between(d.finite_low, d.finite_high, sign=True)
+            rest += say(" ({reach}, p {p})", reach=reach, p=p_text(d.finite_p_value))
         return [zeros, rest]
 
     def _slice_lines(self, name: Any) -> list[str]:
@@ -255,16 +288,16 @@ class ModelComparison:
         for d in found[:MOST_SLICES]:
             value = say("missing") if d.value is None else one_line(d.value)
             if several:
-                value = say("{value}: {pair}", value=value, pair=_less(d))
+                value = say("{value}: {pair}", value=value, pair=pair_text(d))
             lines.append(
-                f"  {fitted(value, 36 if several else 18)} {_signed(d.difference):>10}   "
-                f"{_reach(d.low, d.high, sign=True):<20}  {_p(d.adjusted):>8}  {d.rows:>9,}"
+                f"  {fitted(value, 36 if several else 18)} {signed(d.difference):>10}   "
+                f"{between(d.low, d.high, sign=True):<20}  {p_text(d.adjusted):>8}  {d.rows:>9,}"
             )
         if len(found) > MOST_SLICES:
             lines.append("  " + say("and {more} more", more=len(found) - MOST_SLICES))
         return lines
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Say how intervals and p-values were found."""
         interval, test = say(INTERVALS[self.interval]), say(TESTS[self.test])
         drawn = say("rows are drawn one by one")
@@ -301,31 +334,3 @@ def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return one_line(value)
     return "-" if math.isnan(value) else f"{value:.4g}"
-
-
-def _less(d: CostDifference) -> str:
-    return say("{second} less {first}", second=one_line(d.second), first=one_line(d.first))
-
-
-def _signed(value: float) -> str:
-    return say("undefined") if math.isnan(value) else f"{value:+.4f}"
-
-
-def _reach(low: float, high: float, *, sign: bool = False) -> str:
-    if math.isnan(low) or math.isinf(low):
-        return "-"
-    template = "{low:+.4f} to {high:+.4f}" if sign else "{low:.4f} to {high:.4f}"
-    return say(template, low=low, high=high)
-
-
-def _verdict(d: CostDifference) -> str:
-    """Say what the interval does: lie below 0, above it, or hold it."""
-    if d.high < 0 or d.low > 0:
-        return say("better") if d.high < 0 else say("worse")
-    return say("open") if d.low <= 0 <= d.high else ""
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:.4f}" if value >= 1e-4 else f"{value:.0e}"

@@ -157,19 +157,19 @@ def dense_sums(
     """
     rows = np.moveaxis(logits, 1, -1).reshape(-1, logits.shape[1])
     if target.dtype.kind == "f":
-        truth = np.moveaxis(target, 1, -1).reshape(rows.shape)
+        soft = np.moveaxis(target, 1, -1).reshape(rows.shape)
         log_probs = objective.log_probs(rows)
-        costs = -(truth * np.where(truth > 0, log_probs, 0.0)).sum()
-        right = log_probs.argmax(axis=1) == truth.argmax(axis=1)
+        costs = -(soft * np.where(soft > 0, log_probs, 0.0)).sum()
+        right = log_probs.argmax(axis=1) == soft.argmax(axis=1)
         return float(costs), float(right.sum()), len(rows)
-    truth = target.reshape(-1).astype(np.int64)
+    classes = target.reshape(-1).astype(np.int64)
     if ignored is not None:
-        rows, truth = rows[truth != ignored], truth[truth != ignored]
+        rows, classes = rows[classes != ignored], classes[classes != ignored]
     if not len(rows):
         return 0.0, 0.0, 0
     log_probs = objective.log_probs(rows)
-    costs = -log_probs[np.arange(len(rows)), truth].sum()
-    return float(costs), float((log_probs.argmax(axis=1) == truth).sum()), len(rows)
+    costs = -log_probs[np.arange(len(rows)), classes].sum()
+    return float(costs), float((log_probs.argmax(axis=1) == classes).sum()), len(rows)
 
 
 def read_dense(

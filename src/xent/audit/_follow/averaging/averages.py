@@ -41,7 +41,8 @@ KNOWN_SIZES = {
 }
 
 
-PARTS = {  # what a quotient of the samples by the size of a batch makes of a smaller last batch
+# What samples divided by the size of a batch make of a smaller last batch.
+BATCH_QUOTIENTS = {
     "fraction": " times the nominal batch size",
     "floor": ", and divided by one batch fewer where the last is smaller",
 }
@@ -204,9 +205,9 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
         return
     if term.scale is None or _batches_of_one(loop):
         return
-    if counted in PARTS:
+    if counted in BATCH_QUOTIENTS:
         if term.scale == 0 and not term.assumed:
-            _batch_means(run, term, loop, place, PARTS[counted])
+            _batch_means(run, term, loop, place, BATCH_QUOTIENTS[counted])
         return
     if term.assumed and not term.nominal:
         sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may

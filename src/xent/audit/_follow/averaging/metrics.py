@@ -19,8 +19,8 @@ def of_mean(
         weighted = len(args) > 1 or "weight" in options
         if isinstance(args[0], Loss) and run.loops and not weighted:
             loops = (run.loops[-1],)
-            total = Total(loops, args[0], run.place(node), under=run.under())
-            run.write(metric.attrs, TOTAL, total)
+            given = Total(loops, args[0], run.place(node), under=run.under())
+            run.write(metric.attrs, TOTAL, given)
         return args[0]
     total = metric.attrs.get(TOTAL)
     if name == "compute" and isinstance(total, Total):

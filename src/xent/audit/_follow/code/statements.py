@@ -159,9 +159,9 @@ def assign_annotated(run: Walk, node: ast.AnnAssign) -> Flow:
 def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
     before = evaluate(run, node.target)
     value = evaluate(run, node.value)
-    listed = isinstance(before, Sequence) and isinstance(value, Sequence) and value.items
-    if listed and isinstance(node.op, ast.Add) and all(isinstance(v, Loss) for v in value.items):
-        for item in value.items:  # losses += [loss]
+    items = value.items if isinstance(value, Sequence) and isinstance(node.op, ast.Add) else None
+    if items and isinstance(before, Sequence) and all(isinstance(v, Loss) for v in items):
+        for item in items:  # losses += [loss]
             methods.of_sequence(run, before, "append", [item], {}, node)
         return None
     after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xent.training import DenseClassifier, TrainedModel
 
 LARGEST_BYTE = 255.0
-PARTS = ("train", "test")
+HELD_PARTS = ("train", "test")
 TARGETS_AT_ONCE = 256  # that are looked at at once
 PREDICTED_AT_ONCE = 16  # inputs, whose log-probabilities are in memory at once
 
@@ -75,7 +75,7 @@ def read_dense_rows(source: str, *, argument: str = "DATA") -> dict[str, DenseRo
         raise FileNotFoundError(f"There is no file {source!r}.")
     there = members(Path(source))
     found = {}
-    for part in PARTS:
+    for part in HELD_PARTS:
         if f"x_{part}" not in there:
             continue
         X = read_member(Path(source), f"x_{part}")

@@ -24,8 +24,10 @@ from xent._kernels.predictions.sums import CHUNK
 from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
 from xent.evaluation._accumulator.sums import Numbers, Slots, padded, with_spare
 
-FARTHEST_ODDS = 46  # odds from 2^-46 to 2^46 have a place in the table: 32 nats each way
-MOST_PACKED = 1 << 31  # rows that a packed table holds
+TABLE_DOUBLINGS = (
+    46  # of 1, each way: odds from 2^-46 to 2^46 have a place in the table: 32 nats each way
+)
+MOST_IN_TABLE = 1 << 31  # rows that a packed table holds
 _ROWS = np.int64((1 << 32) - 1)  # of an entry: rows below, yes above
 
 
@@ -47,7 +49,7 @@ class ScoreCells:
         half = int(EVEN_CELLS) << fine
         self._first, size = -half, 2 * half  # of the table
         if kind == PROBABILITY:
-            self._first, size = 1023 - FARTHEST_ODDS << fine, 2 * FARTHEST_ODDS << fine
+            self._first, size = 1023 - TABLE_DOUBLINGS << fine, 2 * TABLE_DOUBLINGS << fine
         self._table = np.zeros(0 if weighted else size, np.int64)
         self._packed = 0  # rows in it
         self._unpacked: NDArray[np.int64] | None = None
@@ -97,7 +99,7 @@ class ScoreCells:
 
     def _make_room(self, rows: int) -> None:
         """Unpack the table where so many rows more might not fit."""
-        if self._packed + rows >= MOST_PACKED:
+        if self._packed + rows >= MOST_IN_TABLE:
             if self._unpacked is None:
                 self._unpacked = np.zeros((2, len(self._table)), np.int64)
             self._unpacked += self._table & _ROWS, self._table >> 32
@@ -111,7 +113,7 @@ class ScoreCells:
         rows, yes = held.rows[inside], held.yes[inside]
         many = int(rows.sum())
         self._make_room(many)
-        if many < MOST_PACKED:
+        if many < MOST_IN_TABLE:
             self._table[places[inside]] += rows + (yes << 32)
         elif self._unpacked is not None:  # which there is now, and nothing is packed
             self._packed = 0

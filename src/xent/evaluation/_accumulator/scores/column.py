@@ -16,12 +16,14 @@ from xent._kernels.predictions.scores import (
     PROBABILITY,
     keys_of,
 )
+from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.scores.cells import ScoreCells
 from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
 from xent.evaluation._accumulator.sums import Numbers, Slots
 
 MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
-CELLS = 1 << 16  # of each doubling of the odds beyond, of all columns together
+CELLS_ALONE = 1 << 16  # of each doubling of the odds beyond, where there is one column,
+CELLS_TOGETHER = 1 << 15  # and of all columns together where there are more
 MOST_RANKED = 64  # classes up to which each is ranked against the rest
 
 
@@ -33,14 +35,15 @@ class ScoreColumn:
     kind : int
         What the scores are: `PROBABILITY`, `LOG_ODDS` or `LOG_PROBABILITY`.
     columns : int
-        How many share `MOST_SCORES` and `CELLS`.
+        How many share `MOST_SCORES` and `CELLS_TOGETHER`.
     weighted : bool
         Whether rows have weights.
     """
 
     def __init__(self, kind: int, columns: int, *, weighted: bool) -> None:
         self.kind, self.weighted = kind, weighted
-        self._most, self._fine = MOST_SCORES // columns, int(math.log2(CELLS // columns))
+        cells = CELLS_ALONE if columns == 1 else CELLS_TOGETHER // columns
+        self._most, self._fine = MOST_SCORES // columns, int(math.log2(cells))
         self._distinct = KeyCounts(weighted=weighted)
         self._cells: ScoreCells | None = None
 
@@ -127,10 +130,14 @@ class ScoreCounts:
         "probs", "logits" or "log_probs".
     weighted : bool
         Whether rows have weights.
+    winner : bool
+        Whether the probability of the class that was given most is counted too; it is yes where
+        that class was true.
     """
 
-    def __init__(self, classes: int, kind: str, *, weighted: bool) -> None:
+    def __init__(self, classes: int, kind: str, *, weighted: bool, winner: bool = False) -> None:
         self.kind = kind
+        self.winner = ScoreColumn(PROBABILITY, 1, weighted=weighted) if winner else None
         ranked = 1 if classes == 2 else classes if 2 < classes <= MOST_RANKED else 0
         what = LOG_ODDS if classes == 2 else LOG_PROBABILITY
         what = PROBABILITY if kind == "probs" else what
@@ -141,17 +148,31 @@ class ScoreCounts:
         for c, (column, some) in enumerate(zip(self.columns, scores, strict=True)):
             column.add(some, truth, 1 if len(self.columns) == 1 else c, weight)
 
+    def add_winner(self, rows: CountedRows) -> None:
+        """Add rows by the probability of the class that was given most."""
+        if self.winner is not None:
+            n, figures = rows.count, rows.figures
+            right = (rows.truth[:n] == figures.guess[:n]).astype(np.int64)
+            self.winner.add(figures.confidence[:n].copy(), right, 1, rows.weight)
+
     def merge(self, other: "ScoreCounts") -> None:
         """Add the rows of another."""
+        if self.winner is not None and other.winner is not None:
+            self.winner.merge(other.winner)
         for mine, theirs in zip(self.columns, other.columns, strict=True):
             mine.merge(theirs)
 
     @property
     def form(self) -> str:
-        """How scores were counted: "exact", "cells", or "none" where no class is ranked."""
-        if not self.columns:
+        """How scores were counted: "exact", "cells", or "none" where none were."""
+        if not self.every:
             return "none"
-        return "exact" if all(column.exact for column in self.columns) else "cells"
+        return "exact" if all(column.exact for column in self.every) else "cells"
+
+    @property
+    def every(self) -> list[ScoreColumn]:
+        """The columns of the classes, and that of the winning class."""
+        return [*self.columns, *([] if self.winner is None else [self.winner])]
 
 
 def scores_of(

@@ -51,15 +51,9 @@ class HeldScores:
         for total, own, others in ((rows, self.rows, other.rows), (yes, self.yes, other.yes)):
             total[mine] = own
             total[theirs] += others
-        weights: list[Sums | None] = [None, None]
-        for k, (own, others) in enumerate(
-            ((self.weight, other.weight), (self.yes_weight, other.yes_weight))
-        ):
-            if own is not None and others is not None:
-                weights[k] = total = Sums(len(keys))
-                total.merge(own, mine)
-                total.merge(others, theirs)
-        return HeldScores(keys, rows, yes, *weights)
+        weight = _joined(self.weight, mine, other.weight, theirs, len(keys))
+        yes_weight = _joined(self.yes_weight, mine, other.yes_weight, theirs, len(keys))
+        return HeldScores(keys, rows, yes, weight, yes_weight)
 
     def by(self, keys: Slots) -> "HeldScores":
         """Return the counts by other keys, which ascend with these and may be alike."""
@@ -75,6 +69,18 @@ class HeldScores:
                 weights[k] = total = Sums(len(first))
                 total.merge(sums, places)
         return HeldScores(keys[first], rows, yes, *weights)
+
+
+def _joined(
+    one: Sums | None, mine: Slots, other: Sums | None, theirs: Slots, size: int
+) -> Sums | None:
+    """Return so many sums, made of two others that each have places of their own."""
+    if one is None or other is None:
+        return None
+    total = Sums(size)
+    total.merge(one, mine)
+    total.merge(other, theirs)
+    return total
 
 
 class KeyCounts:
@@ -129,13 +135,12 @@ class KeyCounts:
 def _counted(keys: Slots, yes: Truth, weight: Numbers) -> HeldScores:
     """Return the counts and weights of rows by their keys."""
     found, places = np.unique(keys, return_inverse=True)
-    counts, weights = [], []
-    for some, values in ((places, weight), (places[yes], weight[yes])):
-        counts.append(np.bincount(some, minlength=len(found)))
-        sums = Sums(len(found))
-        sums.scatter(some, with_spare(values), len(some), padded(len(some)))
-        weights.append(sums)
-    return HeldScores(found, *counts, *weights)
+    own = places[yes]
+    rows, mine = (np.bincount(some, minlength=len(found)) for some in (places, own))
+    sums, own_sums = Sums(len(found)), Sums(len(found))
+    for total, some, values in ((sums, places, weight), (own_sums, own, weight[yes])):
+        total.scatter(some, with_spare(values), len(some), padded(len(some)))
+    return HeldScores(found, rows, mine, sums, own_sums)
 
 
 def _merged(held: HeldScores, keys: Slots, yes: Truth) -> HeldScores:
@@ -145,4 +150,5 @@ def _merged(held: HeldScores, keys: Slots, yes: Truth) -> HeldScores:
     own.sort()
     others.sort()
     used = merge_counts(held.keys, held.rows, held.yes, others, own, *out)
-    return HeldScores(*(array[:used].copy() for array in out))
+    known, rows, counts = (array[:used].copy() for array in out)
+    return HeldScores(known, rows, counts)
