@@ -105,11 +105,14 @@ def of_many(given: Predictions, rows: RowFigures, unit: float) -> dict[str, dict
     if len(rows.row) < LEAST_ROWS:
         return {}
     classes = len(given.labels)
-    fold, chosen = dealt(content_of(given, rows), max(LEAST_ROWS, MOST_CELLS // classes))
+    content = content_of(given, rows)
+    fold, chosen = dealt(content, max(LEAST_ROWS, MOST_CELLS // classes))
     place = np.full(len(given.truth), -1)
     place[rows.row] = np.arange(len(rows.row))
-    kept = _gathered(given, place, chosen)
-    learned = fold[chosen], rows.truth[chosen], rows.weight[chosen]
+    # The sums of a fit round as their rows come.
+    order = np.argsort(content[chosen], kind="stable")
+    kept = _gathered(given, place, chosen)[order]
+    learned = fold[chosen][order], rows.truth[chosen][order], rows.weight[chosen][order]
     slopes = np.ones(CROSS_FOLDS + 1)
     slopes[CROSS_FOLDS] = fitted_slope(_without(CROSS_FOLDS, kept, *learned), kept=True).slope
     for k in range(CROSS_FOLDS):
