@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xent.training import Scaling, SoftmaxClassifier, compare_losses
+from xent.training import Scaling, SoftmaxClassifier
 
 Case = tuple[str, Callable[[], Any]]
 
@@ -34,16 +34,6 @@ def cases() -> Iterator[Case]:
             lambda k=loss, h=hidden, o=optimizer, c=c: fitted(c, loss=k, hidden=h, optimizer=o),
         )
 
-    def compared() -> Any:
-        X, y = data(3)
-        start = SoftmaxClassifier(epochs=2, random_state=0, progress=False, device="cpu")
-        found = compare_losses(X[:100], y[:100], validation=(X[100:], y[100:]), classifier=start)
-        reports = {name: report.to_dict() for name, report in found.reports.items()}
-        for report in reports.values():
-            del report["signature"]
-        return found.best, reports
-
-    yield "head compare_losses", compared
     X, y = data(3)
     yield "Scaling", lambda: Scaling.of(X * 3 - 1).apply(X)
     wrong: dict[str, Callable[[], Any]] = {
