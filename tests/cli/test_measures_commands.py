@@ -287,7 +287,10 @@ def test_a_table_is_read_as_it_is_written(tmp_path):
         done = xent("rank", tmp_path / "t.csv", "--target", "好", *said)
         assert sentence in str(done.exception)
         said += more
-    with pytest.warns(UserWarning, match="pass --na '\\?'. If its decimals are commas, pass --dec"):
+    with (
+        pytest.warns(UserWarning, match="pass --na '\\?'. If its decimals are commas, pass --dec"),
+        pytest.warns(UserWarning, match="'人口' comes first with 52 levels"),
+    ):
         xent("rank", tmp_path / "t.csv", "--target", "好", *said)
     said += ["--na", "?", "--decimal", ",", "--json", "-"]
     found = {

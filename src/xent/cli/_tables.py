@@ -273,13 +273,20 @@ class TableFile:
         pa = need("pyarrow", extra="tables", by="Reading a table")
 
         done = 0
-        with stage(title, None, "rows", show=bool(title)) as told, words():
-            for batch in _table.scan(
+        with stage(title, None, "rows", show=bool(title)) as told:
+            pieces = _table.scan(
                 self.path, None, rows, text=self.text, csv=self.csv, exact=exact,
                 argument=self.argument,
-            ):  # fmt: skip
-                table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-                yield self.finished(table)
+            )  # fmt: skip
+            while True:
+                # Not around the yield: who takes the table has words of his own, which end later.
+                with words():
+                    batch = next(pieces, None)
+                    if batch is None:
+                        return
+                    table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+                    table = self.finished(table)
+                yield table
                 done += len(table)
                 told(done)
 
