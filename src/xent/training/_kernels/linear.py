@@ -1,4 +1,4 @@
-"""Logits of a linear layer in float64, a row at a time: for few classes faster than a product.
+"""Logits of a linear layer in float64, two rows at a time: for few classes faster than a product.
 
 Features are made float64 as they are read, five classes at a time, whose sums stay in registers.
 """
@@ -28,8 +28,11 @@ def linear_rows(X: Any, weight: Any, bias: Any, out: Any, start: int, stop: int)
     start, stop : int
         Which rows.
     """
-    for i in range(start, stop):
-        x = X[i]
+    for i in range(start, stop, 2):
+        # Two rows share what is read of the layer; the last of an odd number is read twice, so
+        # that a row has the same bits wherever it stands.
+        j = min(i + 1, stop - 1)
+        x, y = X[i], X[j]
         for c in range(0, len(weight), 5):
             w0, w1, w2, w3, w4 = (
                 weight[c],
@@ -39,12 +42,20 @@ def linear_rows(X: Any, weight: Any, bias: Any, out: Any, start: int, stop: int)
                 weight[c + 4],
             )
             s0, s1, s2, s3, s4 = bias[c], bias[c + 1], bias[c + 2], bias[c + 3], bias[c + 4]
+            t0, t1, t2, t3, t4 = s0, s1, s2, s3, s4
             for d in range(len(x)):
-                value = np.float64(x[d])
-                s0 += value * w0[d]
-                s1 += value * w1[d]
-                s2 += value * w2[d]
-                s3 += value * w3[d]
-                s4 += value * w4[d]
+                p, q = np.float64(x[d]), np.float64(y[d])
+                s0 += p * w0[d]
+                s1 += p * w1[d]
+                s2 += p * w2[d]
+                s3 += p * w3[d]
+                s4 += p * w4[d]
+                t0 += q * w0[d]
+                t1 += q * w1[d]
+                t2 += q * w2[d]
+                t3 += q * w3[d]
+                t4 += q * w4[d]
             out[i, c], out[i, c + 1], out[i, c + 2] = s0, s1, s2
             out[i, c + 3], out[i, c + 4] = s3, s4
+            out[j, c], out[j, c + 1], out[j, c + 2] = t0, t1, t2
+            out[j, c + 3], out[j, c + 4] = t3, t4
