@@ -70,7 +70,7 @@ def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, fl
         costs = -(target * np.where(target > 0, log_probs, 0.0)).sum(axis=1)
         target = target.argmax(axis=1)
     right = float((log_probs.argmax(axis=1) == target).mean())
-    return named_scores(math.fsum(costs) / len(target), right)
+    return named_scores(math.fsum(costs.tolist()) / len(target), right)
 
 
 def named_scores(nats: float, accuracy: float) -> dict[str, float]:
@@ -100,7 +100,8 @@ def label_scores(logits: NDArray[np.float64], target: NDArray[Any]) -> dict[str,
     """
     there = target > 0.5
     costs = np.logaddexp(0.0, np.where(there, -logits, logits)).mean(axis=1)
-    return named_scores(math.fsum(costs) / len(costs), float(((logits >= 0) == there).mean()))
+    right = float(((logits >= 0) == there).mean())
+    return named_scores(math.fsum(costs.tolist()) / len(costs), right)
 
 
 class EpochRecord:
