@@ -194,6 +194,9 @@ def test_settings(tmp_path):
     assert found.level == "note"
     assert rules(audit(path, config=Config(ignore=("X1",)))) == []
     assert rules(audit(path, config=Config(select=("X4",)))) == []
+    path.write_text('print "Python 2"')
+    assert rules(audit(path, config=Config(select=("X4",)))) == ["X000"]
+    assert rules(audit(path, config=Config(ignore=("X0",)))) == []
 
 
 def test_sizes_and_criteria():
