@@ -195,7 +195,7 @@ def test_settings(tmp_path):
     assert rules(audit(path, config=Config(ignore=("X1",)))) == []
     assert rules(audit(path, config=Config(select=("X4",)))) == []
     path.write_text('print "Python 2"')
-    assert rules(audit(path, config=Config(select=("X4",)))) == ["X000"]
+    assert rules(audit(path, config=Config(select=("X4",)))) == [("X000", 1)]
     assert rules(audit(path, config=Config(ignore=("X0",)))) == []
 
 
