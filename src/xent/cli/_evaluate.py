@@ -47,7 +47,7 @@ def evaluate(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz, .npy."
+            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .arrow, .jsonl, .npz, .npy."
         ),
     ],
     target: options.TargetOption = "target",

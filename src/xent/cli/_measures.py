@@ -59,7 +59,10 @@ def register(app: typer.Typer) -> None:
 @with_options()
 def rank(
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
+        Path,
+        typer.Argument(
+            metavar="TABLE", help="A table: .csv, .tsv, .parquet, .arrow, .jsonl, .npz."
+        ),
     ],
     target: Annotated[
         str,

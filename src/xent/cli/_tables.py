@@ -30,7 +30,7 @@ EMBEDDED = ("digits", "digits-train", "digits-test")
 TRAIN_ROWS = 1437
 
 DATA_HELP = (
-    "A table (.csv, .tsv, .parquet, .jsonl, .npz), or data that comes along: "
+    "A table (.csv, .tsv, .parquet, .arrow, .jsonl, .npz), or data that comes along: "
     "[bold]digits[/] (1,797 handwritten digits), [bold]digits-train[/] (the first 1,437 of them), "
     "[bold]digits-test[/] (the last 360)."
 )

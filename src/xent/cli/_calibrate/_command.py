@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def calibrate(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
+        typer.Argument(
+            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .arrow, .jsonl, .npz."
+        ),
     ],
     model: Annotated[
         Path,

@@ -68,7 +68,8 @@ def _with_target(table: Any, target: str) -> Any:
 @with_options()
 def fit(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
+        Path,
+        typer.Argument(metavar="DATA", help="A table: .csv, .tsv, .parquet, .arrow, .jsonl, .npz."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "--out", "-o", help="Write the tree to this file.")
