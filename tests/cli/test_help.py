@@ -65,7 +65,7 @@ def test_flags_are_shown_without_a_value():
 # library keeps the words that it takes.
 WORDS = {
     "files --format": lambda: import_module("xent.audit._formats").REPORT_FORMATS,
-    "--score": lambda: import_module("xent.measures.tables._rank").SCORES,
+    "--score": lambda: import_module("xent.measures.tables._rank_column").SCORES,
     "--tree": lambda: import_module("xent.cli._trees._options").TREES,
     "--pruning": lambda: [how or "none" for how in import_module("xent.trees").TreeClassifier._prunings],
     "train --optimizer": lambda: import_module("xent.training._fit.plan").OPTIMIZERS,

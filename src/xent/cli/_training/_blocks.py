@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xent.cli._tables import EMBEDDED, TableFile, TableOptions
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._load import EMBEDDED
+from xent.cli._tables._options import TableOptions
 from xent.cli._training._images import LabelledImages
 from xent.cli._training._labelled import LabelledTable, check_ids
 from xent.cli._training._prepared import LARGEST_PIXEL, Prepared

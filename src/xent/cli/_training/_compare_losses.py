@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xent.cli import _data
-from xent.cli._tables import EMBEDDED, TableOptions, with_options
+from xent.cli._tables._load import EMBEDDED
+from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._training._images import read_labelled_images, read_part, size_of
 from xent.cli._training._labelled import (
     LabelledTable,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xent.cli import _data
-from xent.cli._tables import EMBEDDED, TableOptions, with_options
+from xent.cli._tables._load import EMBEDDED
+from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._training._images import blocks, check_shape, read_part, size_of
 from xent.cli._training._labelled import batches, check_ids, text_columns
 from xent.cli._training._module._code import module_factory

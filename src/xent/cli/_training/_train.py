@@ -11,7 +11,8 @@ import typer
 
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._tables import EMBEDDED, TableOptions, with_options
+from xent.cli._tables._load import EMBEDDED
+from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._training._blocks import blocks_of, read_streamed
 from xent.cli._training._folds import FOLD, out_of_fold
 from xent.cli._training._images import image_words, read_labelled_images, read_part, size_of
