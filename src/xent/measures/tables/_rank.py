@@ -27,8 +27,8 @@ from xent.measures.tables._rank_batches import rank_batches
 from xent.measures.tables._rank_column import (
     NUMERIC,
     SCORES,
-    Ask,
     FeatureRank,
+    RankOptions,
     no_class,
     rank_column,
 )
@@ -108,7 +108,7 @@ def rank_features(
     """
     scale = _check.log_of_base(base)
     noise, draw, times = randomness(rng, permutations, numeric == "ksg")
-    ask = Ask(
+    options = RankOptions(
         _check.option("score", score, SCORES),
         _check.option("numeric", numeric, NUMERIC),
         _check.option("missing", missing, MISSING),
@@ -129,8 +129,8 @@ def rank_features(
         )
     if is_streamed(table):
         if numeric == "mdl" and (weights is None or not times):
-            found = rank_batches(table, target, target_bins, columns, weights, ask)
-            return _in_order(found, ask)
+            found = rank_batches(table, target, target_bins, columns, weights, options)
+            return _in_order(found, options)
         table = _whole(table, target, target_bins)
     frame = frame_of("table", table)
     ranked = ranked_names(frame.names, target, weights, columns)
@@ -150,11 +150,11 @@ def rank_features(
                 field_of(frame, name, f"table[{name!r}]").take(present),
                 label,
                 weight,
-                ask,
+                options,
             )
             for name in ranked
         ],
-        ask,
+        options,
     )
 
 
@@ -169,6 +169,6 @@ def _whole(table: Any, target: str, bins: int | None) -> Any:
     return pa.concat_tables(batches, promote_options="permissive")
 
 
-def _in_order(found: list[FeatureRank], ask: Ask) -> list[FeatureRank]:
-    sign = math.copysign(1, ask.scale)  # a base below 1 turns the order round
+def _in_order(found: list[FeatureRank], options: RankOptions) -> list[FeatureRank]:
+    sign = math.copysign(1, options.scale)  # a base below 1 turns the order round
     return sorted(found, key=lambda f: -sign * (f.score if f.adjusted is None else f.adjusted))

@@ -22,8 +22,8 @@ from xent.measures.tables._columns import (
     weights_of,
 )
 from xent.measures.tables._rank_column import (
-    Ask,
     FeatureRank,
+    RankOptions,
     no_class,
     nothing_left,
     rank_column,
@@ -40,7 +40,7 @@ def rank_batches(
     bins: int | None,
     columns: list[str] | None,
     weights: Any,
-    ask: Ask,
+    options: RankOptions,
 ) -> list[FeatureRank]:
     """Count each column by class, batch by batch, and rank the counts."""
     # Classes of a CSV are read as text, for names like 01.
@@ -53,13 +53,13 @@ def rank_batches(
     classes: dict[Any, int] = {}
     total, start = 0.0, 0
     wanted = [*names, target, *([weights] if isinstance(weights, str) else [])]
-    waiting = Waiting(len(names) >= WIDE_COLUMNS and weights is None and not ask.times)
+    waiting = Waiting(len(names) >= WIDE_COLUMNS and weights is None and not options.times)
     for frame in table.batches("ranking", wanted):
         weight = weights_of("weights", weights, frame)
         total += total_of(weight)
         present = weight > 0
         label = found.field(frame).take(present)
-        if label.missing.any() and ask.missing != "drop":
+        if label.missing.any() and options.missing != "drop":
             raise no_class(start + int(np.flatnonzero(present)[np.argmax(label.missing)]))
         places = np.full(len(label.symbols) + 1, -1, dtype=np.int64)
         if not start:
@@ -74,10 +74,10 @@ def rank_batches(
     order = column("target", list(classes)).codes  # numbered as the whole column would be
     whole = waiting.whole(table.most)
     if whole is not None:
-        return _of_wide(*whole, names, order, ask)
+        return _of_wide(*whole, names, order, options)
     for batch in waiting.batches:
         _add(tallies, *batch)
-    return [_of_tally(name, tally, order, ask) for name, tally in tallies.items()]
+    return [_of_tally(name, tally, order, options) for name, tally in tallies.items()]
 
 
 def _add(tallies: dict[str, Tally], frame: Any, codes: Codes, weight: Numbers) -> None:
@@ -91,7 +91,7 @@ def _add(tallies: dict[str, Tally], frame: Any, codes: Codes, weight: Numbers) -
 
 
 def _of_wide(
-    whole: Any, codes: Codes, names: list[str], order: Codes, ask: Ask
+    whole: Any, codes: Codes, names: list[str], order: Codes, options: RankOptions
 ) -> list[FeatureRank]:
     """Rank the columns of a table in memory, most of them many at once."""
     label = Field(order[codes], np.zeros(codes.size, dtype=bool))
@@ -102,17 +102,19 @@ def _of_wide(
             found.append(FeatureRank(name, 0.0, "numbers", 1, codes.size, 0))
         else:
             field = field_of(frame, name, f"table[{name!r}]")
-            found.append(rank_column(name, field, label, np.ones(codes.size), ask))
+            found.append(rank_column(name, field, label, np.ones(codes.size), options))
     return found
 
 
-def _of_tally(name: str, tally: Tally, order: Codes, ask: Ask) -> FeatureRank:
+def _of_tally(name: str, tally: Tally, order: Codes, options: RankOptions) -> FeatureRank:
     """Rank a column from its counts: each value and class that occur together are a row."""
-    if tally.missing and ask.missing == "refuse":
+    if tally.missing and options.missing == "refuse":
         raise refused(name, tally.missing)
-    if ask.missing == "drop" and tally.used == 0:
+    if options.missing == "drop" and tally.used == 0:
         raise nothing_left(name)
-    gaps = np.flatnonzero(tally.gaps) if ask.missing == "symbol" else np.empty(0, dtype=np.int64)
+    gaps = (
+        np.flatnonzero(tally.gaps) if options.missing == "symbol" else np.empty(0, dtype=np.int64)
+    )
     known, copies = tally.known, None
     values: NDArray[Any] = np.empty(0)
     classes, weight = np.empty(0, dtype=np.int64), np.empty(0)
@@ -136,7 +138,7 @@ def _of_tally(name: str, tally: Tally, order: Codes, ask: Ask) -> FeatureRank:
     field = Field(values, absent, symbols, tally.kind)
     label = Field(classes, classes < 0)
     weight = np.append(weight, tally.gaps[gaps])
-    rank = rank_column(name, field, label, weight, ask, copies, counted=True)
+    rank = rank_column(name, field, label, weight, options, copies, counted=True)
     cuts = tuple(between(known.high[int(c)], known.low[int(c) + 1]) for c in rank.cuts)
-    rows = tally.used + (tally.missing if ask.missing == "symbol" else 0)
+    rows = tally.used + (tally.missing if options.missing == "symbol" else 0)
     return replace(rank, cuts=cuts, rows=rows, missing=tally.missing)

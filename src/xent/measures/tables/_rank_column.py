@@ -9,7 +9,7 @@ import numpy as np
 from xent import _check
 from xent.measures.samples._result import against_chance
 from xent.measures.tables._bins import Numbers
-from xent.measures.tables._by_neighbors import told_by_neighbors
+from xent.measures.tables._by_neighbors import information_by_neighbors
 from xent.measures.tables._columns import (
     Field,
     doubt_text,
@@ -68,7 +68,7 @@ class FeatureRank:
 
 
 @dataclass(frozen=True)
-class Ask:
+class RankOptions:
     """What was asked for, checked."""
 
     score: str
@@ -85,16 +85,16 @@ def rank_column(
     field: Field,
     label: Field,
     weight: Numbers,
-    ask: Ask,
+    options: RankOptions,
     copies: Numbers | None = None,
     *,
     counted: bool = False,
 ) -> FeatureRank:
     """Rank a column from rows, or from counts: a row for each value and class with its copies."""
     absent = int(field.missing.sum())
-    if absent and ask.missing == "refuse":
+    if absent and options.missing == "refuse":
         raise refused(name, absent)
-    if ask.missing == "drop":
+    if options.missing == "drop":
         whole = ~(field.missing | label.missing)
         field, label, weight = field.take(whole), label.take(whole), weight[whole]
         if weight.size == 0:
@@ -104,7 +104,7 @@ def rank_column(
         rows_of = np.bincount(codes, weight * ~field.missing, len(field.symbols))
         doubt_text("table", name, field.symbols, rows_of)
     target = np.unique(label.values, return_inverse=True)[1]
-    near = field.numeric and ask.numeric == "ksg"
+    near = field.numeric and options.numeric == "ksg"
     if near and np.isinf(field.values).any():
         because = f"column {name!r} holds an infinite number"
         raise _check.cannot("Neighbours", because, "Pass " + _check.setting("numeric", "mdl") + ".")
@@ -112,23 +112,25 @@ def rank_column(
     rows = ColumnRows(field, target, weight, copies)
     codes, cuts, noise = np.empty(0, dtype=np.int64), list[float](), False
     if near:
-        told = told_by_neighbors(rows, ask.noise)
-        told.doubt(name, ask.scale)
-        value, noise = told.value, told.noise
+        estimate = information_by_neighbors(rows, options.noise)
+        estimate.doubt(name, options.scale)
+        value, noise = estimate.value, estimate.noise
     else:
         codes, cuts = levels_of(rows)
-        value = score_of(codes, target, weight, ask.score, copies)
+        value = score_of(codes, target, weight, options.score, copies)
     p_value = adjusted = None
-    if ask.draw is not None:
+    if options.draw is not None:
         if near:
-            shuffles = (rows.shuffled(ask.draw) for _ in range(ask.times))
-            null = np.array([told_by_neighbors(one, ask.noise).value for one in shuffles])
+            shuffles = (rows.shuffled(options.draw) for _ in range(options.times))
+            null = np.array(
+                [information_by_neighbors(one, options.noise).value for one in shuffles]
+            )
         else:
-            null = chance_scores(rows, ask.score, ask.times, ask.draw, counted=counted)
-        p_value, adjusted = against_chance(value, null, ask.scale)
+            null = chance_scores(rows, options.score, options.times, options.draw, counted=counted)
+        p_value, adjusted = against_chance(value, null, options.scale)
     first = np.unique(codes, return_index=True)[1]
     levels = first.size if copies is None else int(copies[first].sum())
-    value = value / ask.scale + 0.0
+    value = value / options.scale + 0.0
     return FeatureRank(
         name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted, noise
     )
