@@ -28,6 +28,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     """`-m long --one-case` is the short form of the long tests."""
+    items[:] = rooms_in_turns(config.rootpath, items)
     if not config.getoption("--one-case"):
         return
     wanted = [item for item in items if item.get_closest_marker("long") is not None]
@@ -35,3 +36,22 @@ def pytest_collection_modifyitems(config, items):
     kept = set(map(id, first.values()))
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = [item for item in items if id(item) in kept]
+
+
+def rooms_in_turns(root, items):
+    """Return the tests ordered so that a file of each room comes before the second file of any.
+
+    Two processes that take file after file are then in different rooms, and seldom compile the same
+    loop at the same time.
+    """
+    files = {}  # of each room, in the order in which they were found
+    for item in items:
+        files.setdefault(_room(root, item.path), {}).setdefault(item.path)
+    turn = {path: at for found in files.values() for at, path in enumerate(found)}
+    return sorted(items, key=lambda item: turn[item.path])
+
+
+def _room(root, path):
+    """Name the folder of tests/ or of src/xent/ in which a file lies, at whatever depth."""
+    parts = path.relative_to(root).parts
+    return parts[: 3 if parts[0] == "src" else 2] if len(parts) > 2 else parts[:1]

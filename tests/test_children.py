@@ -1,6 +1,7 @@
 """A forked child is what a fresh process would be."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,18 @@ def test_a_child_leaves_nothing_to_the_next(tmp_path):
     assert (done.returncode, done.stderr) == (1, "a sentence\n")
     assert children.python("import os; os.kill(os.getpid(), 9)", cwd=tmp_path).returncode == -9
     assert children.xent("--version", cwd=tmp_path).stdout.startswith("xent 0.")
+
+
+def test_the_files_of_each_room_come_in_turns():
+    from types import SimpleNamespace
+
+    from conftest import rooms_in_turns
+
+    names = ["a/test_1", "a/test_1", "a/test_2", "b/test_3", "b/deep/test_4", "test_5"]
+    paths = [Path("/x/tests", name) for name in names] + [Path("/x/src/xent/a/b.py")] * 2
+    found = rooms_in_turns(Path("/x"), [SimpleNamespace(path=path) for path in paths])
+    order = [str(item.path.relative_to("/x")) for item in found]
+    assert order == [
+        *["tests/a/test_1"] * 2, "tests/b/test_3", "tests/test_5", *["src/xent/a/b.py"] * 2,
+        "tests/a/test_2", "tests/b/deep/test_4",
+    ]  # fmt: skip
