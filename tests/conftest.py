@@ -6,6 +6,7 @@ import os
 # wait for one another on a small machine. Tests of threads ask for theirs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -24,6 +25,12 @@ def pytest_addoption(parser):
     parser.addoption(
         "--one-case", action="store_true", help="of each test function run the first case alone"
     )
+
+
+@pytest.fixture
+def repeats(request):
+    """How often a long test does what it repeats: as it says, or a tenth of it in the short form."""
+    return lambda times: times // 10 if request.config.getoption("--one-case") else times
 
 
 def pytest_collection_modifyitems(config, items):
