@@ -70,11 +70,11 @@ WORDS = {
     "--pruning": lambda: [how or "none" for how in import_module("xent.trees").TreeClassifier._prunings],
     "train --optimizer": lambda: import_module("xent.training._fit.plan").OPTIMIZERS,
     "--unknown": lambda: import_module("xent.language._model").UNKNOWNS,
-    "--unit": lambda: import_module("xent.language._text").TOKEN_UNITS,
+    "--unit": lambda: import_module("xent.language._lines._text").TOKEN_UNITS,
     "--interval": lambda: import_module("xent.evaluation._compare._records").INTERVALS,
     "--pairs": lambda: import_module("xent.evaluation._compare._compare").PAIRS,
     "--first": lambda: import_module("xent.evaluation._kinds._token_report").FIRST_TOKEN,
-    "--errors": lambda: import_module("xent.language._text").ERROR_POLICIES,
+    "--errors": lambda: import_module("xent.language._lines._text").ERROR_POLICIES,
 }  # fmt: skip
 
 
