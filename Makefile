@@ -52,8 +52,19 @@ test-generic: $(READY)  ## run the tests of exactness and of equal bits without 
 	for level in $(LEVELS); do NUMBA_CPU_NAME=$$level NUMBA_CPU_FEATURES= \
 		$(BIN)/python -m pytest $(TWO) -m "not long" $(EXACT) || exit 1; done
 
-# The rooms' own tests, quick ones: what an old library breaks, it breaks at once.
-OLDEST := tests/cellar tests/cli tests/evaluation tests/trees tests/language tests/measures tests/losses tests/training
+# What calls the libraries: data frames and files, commands, pages, estimators, distributions, JAX,
+# and, for Numba, exactness. An old Numba compiles half as long again, so not all of every room.
+OLDEST := tests/cellar tests/trees/test_estimators.py tests/trees/test_wide_tables.py \
+	tests/trees/test_other_arrays.py tests/trees/test_sparse.py tests/trees/test_zones.py \
+	$(addprefix tests/cli/test_,addresses.py bad_files.py commands.py evaluate_arrays.py \
+		evaluate_command.py help.py measures_commands.py terminals.py) \
+	$(addprefix tests/evaluation/test_,accumulator.py calibrate.py compare_page.py evaluate.py \
+		hooks.py html.py other_calibrators.py) \
+	tests/measures/densities tests/measures/tables \
+	$(addprefix tests/measures/test_,accuracy.py differences.py gradients.py sparse.py \
+		symbols.py transforms.py) \
+	$(addprefix tests/training/test_,classifier.py dense.py encoding.py export.py images.py) \
+	tests/language/test_counts.py tests/losses/test_accuracy.py
 test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.toml names
 	.venv-oldest/bin/python -m pytest $(TWO) -m "not long" -o filterwarnings=default $(OLDEST)
 
