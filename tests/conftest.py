@@ -49,16 +49,20 @@ def rooms_in_turns(root, items):
     """Return the tests ordered so that a file of each room comes before the second file of any.
 
     Two processes that take file after file are then in different rooms, and seldom compile the same
-    loop at the same time.
+    loop at the same time. What goes through several rooms, and is no room's own, comes after them.
     """
-    files = {}  # of each room, in the order in which they were found
+    files = {}  # of each folder, in the order in which they were found
     for item in items:
-        files.setdefault(_room(root, item.path), {}).setdefault(item.path)
-    turn = {path: at for found in files.values() for at, path in enumerate(found)}
+        files.setdefault(_folder(root, item.path), {}).setdefault(item.path)
+    turn = {
+        path: (not (root / "src" / "xent" / folder[-1]).is_dir() or folder[0] == "src", at)
+        for folder, found in files.items()
+        for at, path in enumerate(found)
+    }
     return sorted(items, key=lambda item: turn[item.path])
 
 
-def _room(root, path):
+def _folder(root, path):
     """Name the folder of tests/ or of src/xent/ in which a file lies, at whatever depth."""
     parts = path.relative_to(root).parts
     return parts[: 3 if parts[0] == "src" else 2] if len(parts) > 2 else parts[:1]

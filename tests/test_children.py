@@ -47,11 +47,12 @@ def test_the_files_of_each_room_come_in_turns():
 
     from conftest import rooms_in_turns
 
-    names = ["a/test_1", "a/test_1", "a/test_2", "b/test_3", "b/deep/test_4", "test_5"]
-    paths = [Path("/x/tests", name) for name in names] + [Path("/x/src/xent/a/b.py")] * 2
-    found = rooms_in_turns(Path("/x"), [SimpleNamespace(path=path) for path in paths])
-    order = [str(item.path.relative_to("/x")) for item in found]
+    root = Path(__file__).parents[1]
+    names = ["bits/a", "losses/1", "losses/1", "losses/2", "trees/3", "trees/deep/4", "test_5"]
+    paths = [root / "tests" / name for name in names] + [root / "src/xent/trees/b.py"] * 2
+    found = rooms_in_turns(root, [SimpleNamespace(path=path) for path in paths])
+    order = [str(item.path.relative_to(root)) for item in found]
     assert order == [
-        *["tests/a/test_1"] * 2, "tests/b/test_3", "tests/test_5", *["src/xent/a/b.py"] * 2,
-        "tests/a/test_2", "tests/b/deep/test_4",
+        *["tests/losses/1"] * 2, "tests/trees/3", "tests/losses/2", "tests/trees/deep/4",
+        "tests/bits/a", "tests/test_5", *["src/xent/trees/b.py"] * 2,
     ]  # fmt: skip
