@@ -210,7 +210,7 @@ def test_bytes_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.long)])
-def test_killed_while_writing(tmp_path, kills):
+def test_killed_while_writing(tmp_path, kills, repeats):
     """After kill -9 at any moment the file is one that was saved, never a mixture."""
     path = tmp_path / "state"
     code = textwrap.dedent(f"""
@@ -224,7 +224,7 @@ def test_killed_while_writing(tmp_path, kills):
                         arrays={{"x": np.full(300_000, float(n))}})
     """)
     rng = np.random.default_rng(0)
-    for _ in range(kills):
+    for _ in range(repeats(kills)):
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         child.stdout.readline()
         try:

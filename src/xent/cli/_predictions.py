@@ -19,7 +19,8 @@ from xent.cli._arrays import (
     whole_column,
     with_truth,
 )
-from xent.cli._tables import TableFile, TableOptions, is_array, is_csv
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, is_array, is_csv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,8 @@ from typing import Any
 
 from xent._table.files.arrow import arrow_files, arrow_rows
 from xent.cli._addresses import Address
-from xent.cli._tables import TableFile, TableOptions, is_array
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, is_array
 
 RUN_BYTES = 1 << 27  # of an array that is a piece
 BATCH_CELLS, STREAMED_ROWS = 1 << 20, 1 << 16  # of a batch, at most

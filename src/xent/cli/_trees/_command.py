@@ -8,7 +8,9 @@ import typer
 from xent.cli import _data
 from xent.cli._data import check_outputs, require
 from xent.cli._help import one_of
-from xent.cli._tables import TableFile, TableOptions, doubt_ids, with_options
+from xent.cli._tables._doubts import doubt_ids
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._trees import _options as options
 from xent.cli._trees._options import TREES, tree_words
 
