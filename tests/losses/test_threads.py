@@ -1,13 +1,14 @@
 """Blocks of rows on torch's own threads: each once, errors heard, forks and other threads safe."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pytest
 import torch
 
-import children
 from xent.losses import _threads, _torch_private
 from xent.losses._threads import KernelCall, in_blocks
 
@@ -103,9 +104,11 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), torch.get_num_threads(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_steps_on_one_thread(tmp_path):
+def test_a_forked_child_steps_on_one_thread():
     """Torch's team is gone there: its own operations would wait for it, ours as well as others."""
-    done = children.python(FORKED, cwd=tmp_path, environment={"PYTHONWARNINGS": "ignore"})
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True
+    )
     assert done.stdout.split() == ["0", "2"], done.stderr
 
 
