@@ -31,7 +31,7 @@ from xent.measures.tables._columns import (
 from xent.measures.tables._scores import ColumnRows, chance_scores, levels_of, score_of
 from xent.measures.tables._streaming import Symbols, Table, Tally, is_streamed
 from xent.measures.tables._target import target_of
-from xent.measures.tables._wide import WIDE_COLUMNS, Waiting, uncut
+from xent.measures.tables._wide import WIDE_COLUMNS, Waiting, told_by_text, uncut
 
 SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
 NUMERIC = ("mdl", "ksg")
@@ -349,9 +349,15 @@ def _of_wide(
     label = Field(order[codes], np.zeros(codes.size, dtype=bool))
     frame, found = frame_of("table", whole), []
     plain = set(uncut(whole, names, label.values))
+    text = told_by_text(whole, names, label.values, ask.score, gaps=ask.missing == "symbol")
+    told = {one.name: one for one in text}
     for name in names:
         if name in plain:
             found.append(FeatureRank(name, 0.0, "numbers", 1, codes.size, 0))
+        elif name in told:
+            _, score, levels, missing = told[name]
+            score = score / ask.scale + 0.0
+            found.append(FeatureRank(name, score, "symbols", levels, codes.size, missing))
         else:
             field = field_of(frame, name, f"table[{name!r}]")
             found.append(_ranked(name, field, label, np.ones(codes.size), ask))
