@@ -185,7 +185,9 @@ def test_a_file_that_is_shut_is_left_alone(tmp_path, monkeypatch):
     path.write_bytes(b"old")
     may, may_write = os.access, []
     monkeypatch.setattr(os, "access", lambda p, how: may(p, how) and (p != path or may_write))
-    with pytest.raises(ValueError, match="`path` must name a file one may write to, got '.*model'"):
+    with pytest.raises(
+        ValueError, match=r"`path` must name a file one may write to, got '.*model'"
+    ):
         write(path)  # a rename would ask nobody
     assert path.read_bytes() == b"old"
     may_write.append(True)
@@ -234,7 +236,7 @@ def test_bytes_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.long)])
-def test_killed_while_writing(tmp_path, kills):
+def test_killed_while_writing(tmp_path, kills, repeats):
     """After kill -9 at any moment the file is one that was saved, never a mixture."""
     path = tmp_path / "state"
     code = textwrap.dedent(f"""
@@ -248,7 +250,7 @@ def test_killed_while_writing(tmp_path, kills):
                         arrays={{"x": np.full(300_000, float(n))}})
     """)
     rng = np.random.default_rng(0)
-    for _ in range(kills):
+    for _ in range(repeats(kills)):
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         child.stdout.readline()
         try:

@@ -17,8 +17,8 @@ from xent.language import (
     _text,
     mix,
 )
-from xent.language._stream import BadLines, filter_file, lines, records
-from xent.language._text import PIECE_BYTES
+from xent.language._lines._stream import BadLines, filter_file, lines, records
+from xent.language._lines._text import PIECE_BYTES
 from xent.language.smoothing._good_turing import good_turing_counts
 from xent.language.smoothing._smoothing import leave_mass
 

@@ -116,7 +116,7 @@ def test_other_data_and_damage_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
-def test_kill_dash_nine(tmp_path, kills):
+def test_kill_dash_nine(tmp_path, kills, repeats):
     """Killed anywhere, the same command ends with the model that it would have made."""
     file, model = tmp_path / "run", tmp_path / "model"
     command = ["train", "digits-train", "--epochs", "40"]
@@ -124,7 +124,7 @@ def test_kill_dash_nine(tmp_path, kills):
     kept = [*command, "--model", str(model), "--checkpoint", str(file)]
     killed = [sys.executable, "-m", "xent", *kept]
     rng = np.random.default_rng(kills)
-    for _ in range(kills):
+    for _ in range(repeats(kills)):
         before = file.stat().st_mtime_ns if file.exists() else 0
         run = subprocess.Popen(killed, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         while run.poll() is None and not (file.exists() and file.stat().st_mtime_ns > before):

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pytest
 
 from xent import _table
-from xent.cli._tables import TableFile, TableOptions
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions
 from xent.measures import rank_features
-from xent.measures.tables import _rank, _wide
+from xent.measures.tables import _rank_batches, _wide
 from xent.measures.tables._bins import first_cuts, mdl_cuts
-from xent.measures.tables._rank import SCORES
+from xent.measures.tables._rank_column import SCORES
 from xent.measures.tables._scores import _sums
 
 
@@ -55,9 +56,9 @@ def test_many_at_once_are_as_one_by_one(monkeypatch, score, missing, classes):
     slow = rank_features(batches, "y", **how)
     assert slow == rank_features(frame, "y", **how)
     seen = []
-    uncut = _rank.uncut
-    monkeypatch.setattr(_rank, "uncut", lambda *a: seen.extend(f := list(uncut(*a))) or f)
-    monkeypatch.setattr(_rank, "WIDE_COLUMNS", 100)
+    uncut = _rank_batches.uncut
+    monkeypatch.setattr(_rank_batches, "uncut", lambda *a: seen.extend(f := list(uncut(*a))) or f)
+    monkeypatch.setattr(_rank_batches, "WIDE_COLUMNS", 100)
     monkeypatch.setattr(_wide, "SORTED_CELLS", 1000)
     assert rank_features(batches, "y", **how) == slow
     assert len(seen) > 50
@@ -70,7 +71,7 @@ def test_many_at_once_are_as_one_by_one(monkeypatch, score, missing, classes):
     monkeypatch.undo()
     y = frame["y"].where(np.arange(len(frame)) % 9 > 0)
     some = pa.Table.from_pandas(frame.assign(y=y), preserve_index=False)
-    monkeypatch.setattr(_rank, "WIDE_COLUMNS", 100)
+    monkeypatch.setattr(_rank_batches, "WIDE_COLUMNS", 100)
     dropped = rank_features(lambda: iter([some]), "y", score=score, missing="drop")
     assert dropped == rank_features(some, "y", score=score, missing="drop")
 
@@ -130,11 +131,11 @@ def test_text_of_many_columns_is_as_one_by_one(monkeypatch, score, missing):
     base = 2 if score == "information_gain" else math.e
     slow = ranked()
     told = []
-    by_text = _rank.told_by_text
-    monkeypatch.setattr(_rank, "WIDE_COLUMNS", 10)
+    by_text = _rank_batches.text_scores
+    monkeypatch.setattr(_rank_batches, "WIDE_COLUMNS", 10)
     monkeypatch.setattr(_wide, "SORTED_CELLS", 1000)
     monkeypatch.setattr(
-        _rank, "told_by_text", lambda *a, **k: told.extend(f := list(by_text(*a, **k))) or f
+        _rank_batches, "text_scores", lambda *a, **k: told.extend(f := list(by_text(*a, **k))) or f
     )
     assert ranked() == slow
     names = {one.name for one in told}

@@ -111,8 +111,8 @@ def _plain(column: Any) -> Numbers | None:
     return np.asarray(values, dtype=np.float64)
 
 
-class Told(NamedTuple):
-    """What a column of text tells: its score in nats, its levels, and its missing values."""
+class TextScore(NamedTuple):
+    """A column of text: its score in nats, its levels, and its missing values."""
 
     name: str
     score: float
@@ -128,9 +128,9 @@ class _Coded(NamedTuple):
     in_order: bool  # whether the levels of a column follow their codes, else their first rows
 
 
-def told_by_text(
+def text_scores(
     table: Any, names: Sequence[str], target: Codes, score: str, *, gaps: bool
-) -> Iterator[Told]:
+) -> Iterator[TextScore]:
     """Score the columns of text, categories and booleans.
 
     Left out are those of which a level reads like a number, a date or a boolean, and those of
@@ -167,8 +167,8 @@ def told_by_text(
             )
             scores[several] = scores_of(columns, of_y, float(rows), score)
         found = zip(scores.tolist(), levels.tolist(), missing.tolist(), strict=True)
-        told = [Told(name, *one) for name, one in zip(block.names, found, strict=True)]
-        yield from (told[k] for k in kept.tolist())
+        scored = [TextScore(name, *one) for name, one in zip(block.names, found, strict=True)]
+        yield from (scored[k] for k in kept.tolist())
 
 
 def _levels(block: _Coded) -> tuple[Codes, Codes]:

@@ -18,6 +18,7 @@ from xent._kernels.predictions.scores import (
     PROBABILITY,
     cells_of,
     count_cells,
+    find_beyond,
     log_odds,
 )
 from xent._kernels.predictions.sums import CHUNK
@@ -52,6 +53,7 @@ class ScoreCells:
             self._first, size = 1023 - TABLE_DOUBLINGS << fine, 2 * TABLE_DOUBLINGS << fine
         self._table = np.zeros(0 if weighted else size, np.int64)
         self._packed = 0  # rows in it
+        self._room = np.zeros((2, CHUNK + SPARE)), np.zeros(CHUNK + SPARE, np.int64)
         self._unpacked: NDArray[np.int64] | None = None
         self._beyond = KeyCounts(weighted=weighted)  # what has no place in the table
 
@@ -82,20 +84,21 @@ class ScoreCells:
             size = EVEN_CELLS * np.exp(np.where(far, np.abs(middle) / EVEN_CELLS - 1, 0.0))
         return np.where(far, np.copysign(size, middle), middle)
 
-    def add(self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers | None) -> None:
-        """Add rows, which are yes where their truth is ``label``."""
+    def add(self, scores: NDArray[Any], own: Slots, weight: Numbers | None) -> None:
+        """Add rows, which are yes in the places ``own``."""
         if weight is None:
             self._make_room(len(scores))
-            beyond = np.empty(len(scores), np.int64)
-            many = count_cells(
-                scores, self.kind, self.fine, self._first, truth, label,
-                np.zeros((2, CHUNK + SPARE)), np.zeros(CHUNK + SPARE, np.int64),
-                self._table, beyond,
-            )  # fmt: skip
+            how = scores, self.kind, self.fine, self._first
+            room, table = self._room, self._table
+            many = count_cells(*how, own, *room, table)
             if not many:
                 return
-            scores, truth = scores[beyond[:many]], truth[beyond[:many]]
-        self._beyond.add(self.cells(scores.astype(np.float64)), truth == label, weight)
+            beyond = np.empty(many, np.int64)
+            find_beyond(*how, *room, len(table), beyond)
+            scores, own = scores[beyond], np.flatnonzero(np.isin(beyond, own))
+        yes = np.zeros(len(scores), np.bool_)
+        yes[own] = True
+        self._beyond.add(self.cells(scores.astype(np.float64)), yes, weight)
 
     def _make_room(self, rows: int) -> None:
         """Unpack the table where so many rows more might not fit."""

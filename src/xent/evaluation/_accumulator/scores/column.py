@@ -14,7 +14,7 @@ from xent._kernels.predictions.scores import (
     LOG_ODDS,
     LOG_PROBABILITY,
     PROBABILITY,
-    keys_of,
+    places_by_class,
 )
 from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.scores.cells import ScoreCells
@@ -44,7 +44,7 @@ class ScoreColumn:
         self.kind, self.weighted = kind, weighted
         cells = CELLS_ALONE if columns == 1 else CELLS_TOGETHER // columns
         self._most, self._fine = MOST_SCORES // columns, int(math.log2(cells))
-        self._distinct = KeyCounts(weighted=weighted)
+        self._distinct = KeyCounts(weighted=weighted, most=self._most)
         self._cells: ScoreCells | None = None
 
     @property
@@ -75,30 +75,62 @@ class ScoreColumn:
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(p) - np.log1p(-p))
 
-    def add(self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers | None) -> None:
-        """Add rows, which are yes where their truth is ``label``; the weights may be longer."""
+    def add(
+        self,
+        scores: NDArray[Any],
+        truth: Slots,
+        label: int,
+        weight: Numbers | None,
+        own: Slots | None = None,
+    ) -> None:
+        """Add rows, which are yes where their truth is ``label``; the weights may be longer.
+
+        Where each row counts once, the places of yes may be given as ``own``.
+        """
+        if scores.dtype != np.float32:
+            scores = np.ascontiguousarray(scores, np.float64)  # so that kernels meet few kinds
         if weight is not None:
-            weight = weight[: len(scores)].copy()
-        if self._cells is not None:
-            if scores.dtype != np.float32:
-                scores = np.ascontiguousarray(scores, np.float64)  # so that kernels meet few kinds
-            self._cells.add(scores, truth, label, weight)
+            self._add_weighted(scores, truth, label, weight[: len(scores)].copy())
             return
-        keys = np.empty(len(scores), np.int64)
-        keys_of(np.ascontiguousarray(scores, np.float64), keys)
+        at = 0
+        while self._cells is None and at < len(scores):
+            some = slice(at, min(at + self._distinct.room, len(scores)))
+            self._distinct.add_scores(scores[some], truth[some], label)
+            if self._distinct.room <= 0 and (self._distinct.too_many() or not self.exact):
+                self._coarsen()
+            at = some.stop
+        if self._cells is not None and at < len(scores):
+            if own is None or at:
+                own = np.flatnonzero(truth[at:] == label)
+            self._cells.add(scores[at:], own, None)
+
+    def _add_weighted(
+        self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers
+    ) -> None:
+        if self._cells is not None:
+            self._cells.add(scores, np.flatnonzero(truth == label), weight)
+            return
+        keys = keys_from(scores.astype(np.float64))
         self._distinct.add(keys, truth == label, weight)
         if self._distinct.known > self._most:
             self._coarsen()
 
     def _coarsen(self) -> None:
         """Count by cells from now on, and what was counted so far."""
-        held = self._distinct.held()
+        if self._cells is not None:
+            return
         self._cells = ScoreCells(self.kind, self._fine, weighted=self.weighted)
+        if self.weighted:
+            self._distinct.held()
+        for no, yes in self._distinct.waiting:
+            self._cells.add(scores_from(no), yes[:0], None)
+            self._cells.add(scores_from(yes), np.arange(len(yes)), None)
+        self._put_scores(self._cells, self._distinct.sorted)
         self._distinct = KeyCounts(weighted=self.weighted)
-        self._put_scores(self._cells, held)
 
     def _put_scores(self, cells: ScoreCells, held: HeldScores) -> None:
-        cells.put(held.by(cells.cells(scores_from(held.keys))))
+        if held.keys.size:
+            cells.put(held.by(cells.cells(scores_from(held.keys))))
 
     def take(self, held: HeldScores, *, exact: bool) -> None:
         """Begin with counts that were kept."""
@@ -145,8 +177,11 @@ class ScoreCounts:
 
     def add(self, scores: list[NDArray[Any]], truth: Slots, weight: Numbers | None) -> None:
         """Add rows by their scores for each class."""
+        own: list[Slots | None] = [None] * len(self.columns)
+        if weight is None and len(own) > 1:
+            own = list(rows_by_class(truth, len(own)))
         for c, (column, some) in enumerate(zip(self.columns, scores, strict=True)):
-            column.add(some, truth, 1 if len(self.columns) == 1 else c, weight)
+            column.add(some, truth, 1 if len(self.columns) == 1 else c, weight, own[c])
 
     def add_winner(self, rows: CountedRows) -> None:
         """Add rows by the probability of the class that was given most."""
@@ -173,6 +208,14 @@ class ScoreCounts:
     def every(self) -> list[ScoreColumn]:
         """The columns of the classes, and that of the winning class."""
         return [*self.columns, *([] if self.winner is None else [self.winner])]
+
+
+def rows_by_class(truth: Slots, classes: int) -> list[Slots]:
+    """Return the places of the rows of each class."""
+    out, ends = np.empty(len(truth), np.int64), np.zeros(classes + 1, np.int64)
+    places_by_class(truth, out, ends)
+    starts = [0, *ends.tolist()]
+    return [out[starts[c] : starts[c + 1]] for c in range(classes)]
 
 
 def scores_of(
@@ -203,6 +246,12 @@ def scores_of(
         wide -= wide[np.arange(len(wide)), guess][:, None]
         wide += np.log(confidence)[:, None]
     return list(wide.T.copy())
+
+
+def keys_from(scores: Numbers) -> Slots:
+    """Return the key of each score, by which different ones differ; 0 and -0 are one."""
+    bits = (scores + 0.0).view(np.int64)
+    return bits ^ ((bits >> 63) & np.int64(0x7FFFFFFFFFFFFFFF))
 
 
 def scores_from(keys: Slots) -> Numbers:
