@@ -25,6 +25,7 @@ from xent import _check
 from xent._leftovers import in_any_case, open_locked, remove_dead
 
 Arrays = dict[str, NDArray[Any]]
+NAME_BYTES = 200  # of a file's name that its hidden neighbour's has
 THREADED_BYTES = 1 << 24  # whose checksums take milliseconds
 StoredState = dict[str, Any]
 
@@ -65,6 +66,8 @@ def check_target(path: str | os.PathLike[str], *, argument: str = "path") -> Non
         raise _check.invalid(argument, "lie in a folder that exists", f"{str(path)!r}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _check.invalid(argument, "lie in a folder one may write to", f"{str(path)!r}")
+    if Path(path).exists() and not os.access(path, os.W_OK):
+        raise _check.invalid(argument, "name a file one may write to", f"{str(path)!r}")
 
 
 @contextmanager
@@ -97,8 +100,10 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
         return
     check_target(path, argument=argument)
     target = Path(path).resolve()
-    remove_dead(target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 8}.tmp"))
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    # A name may have 255 bytes, and the neighbour's is longer.
+    start = os.fsdecode(os.fsencode(target.name)[:NAME_BYTES])
+    remove_dead(target.parent.glob(f".{glob.escape(start)}.{'[0-9a-f]' * 8}.tmp"))
+    beside = target.with_name(f".{start}.{secrets.token_hex(4)}.tmp")
     try:
         with open_locked(beside) as file:
             yield file
