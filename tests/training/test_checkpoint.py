@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from children import xent
+from children import python, xent
 from xent import _store
 from xent.training import ArrayRows, MultilabelClassifier, SoftmaxClassifier, TrainedModel
 from xent.training._checkpoint import FORMAT, Checkpoint
@@ -197,9 +197,7 @@ for event in range(1, 8):
     assert not os.listdir(place), (event, os.listdir(place))
 print(stopped)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    done = python(code, tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
 
