@@ -89,7 +89,10 @@ def test_what_differs_is_named(expected):
         compared("old.csv", "bad.parquet", "--id", "id", "--ignore", "a")
     with pytest.raises(ValueError, match=r"must name two files or more, got 'old.csv' alone"):
         compared("old.csv")
-    with pytest.raises(ValueError, match=r"`--group` must name a column of 'new.parquet', got 'si"):
+    sentence = (
+        r"`--group` must name a column of 'new.parquet', got 'site'. It has 'p_c', .* and 'tar"
+    )
+    with pytest.raises(ValueError, match=sentence):
         compared("new.parquet", "old.csv", "--id", "id", "--group", "site")
     with pytest.raises(ValueError, match="`--test` must be 't', 'sign_flip' or 'bootstrap', got"):
         compared("old.csv", "new.parquet", "--id", "id", "--test", "ttest")
@@ -149,6 +152,24 @@ def test_a_weight_that_differs_is_named_by_its_row_in_the_file(
     run("evaluate", "old.csv", "--id", "id", *args, "--rows", "rows.csv")
     with pytest.raises(ValueError, match=rf"`--against` must have the weights .* {sentence}"):
         run("evaluate", "new.csv", "--id", "id", *args, "--against", "rows.csv")
+
+
+@pytest.mark.parametrize("more", [(), ("--id", "id")])
+def test_against_rows_whose_truth_is_missing(tmp_path, monkeypatch, more):
+    """They are left out of both, and all others are told by their places in the file, or their ids."""
+    monkeypatch.chdir(tmp_path)
+    p, q = np.array([0.5, 0.9, 0.25, 0.75, 0.5]), np.array([0.5, 0.8, 0.5, 0.25, 0.5])
+    truth = [None, "a", "b", None, "a"]
+    for name, own in (("old.csv", q), ("new.csv", p)):
+        _table.write(name, {"id": list("vwxyz"), "target": truth, "p_a": own, "p_b": 1 - own})
+    args = ("--drop-missing-target", *(more or ("--drop", "id")))
+    run("evaluate", "old.csv", *args, "--rows", "rows.csv")
+    assert _table.read("rows.csv")["row"].to_pylist() == [1, 2, 4]
+    found = json.loads(
+        run("evaluate", "new.csv", *args, "--against", "rows.csv", "--json", "-").stdout
+    )
+    (d,) = found["against"]["differences"]
+    assert d["difference"] == pytest.approx(math.log2(0.8 * 0.5 / (0.9 * 0.75)) / 3)
 
 
 def test_what_is_wrong_is_called_as_it_was_typed(tmp_path, monkeypatch):

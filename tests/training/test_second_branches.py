@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_class_weight
 
 from xent.training import (
+    MultilabelClassifier,
     SoftmaxClassifier,
     TableEncoder,
     TrainedModel,
@@ -20,7 +22,7 @@ from xent.training._checkpoint import Progress
 from xent.training._fit.plan import Rates, read_schedule
 from xent.training._fit.record import WATCHED, EpochRecord
 from xent.training._objectives import objective_of
-from xent.training._split import hold_out
+from xent.training._split import fold_of_rows, hold_out
 from xent.training._story import page as page_of
 from xent.training._story.saturated import SaturatedRun
 
@@ -213,3 +215,28 @@ def test_what_torch_says_of_a_module_is_told_in_its_first_line(tmp_path):
     )
     assert len(str(caught.value.__cause__).strip().splitlines()) > 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_label_of_which_one_row_is_left_is_dealt_out_too(turned):
+    """The rows of the rarer label are dealt first, and all but one of the other's are among them."""
+    there = np.zeros((7, 2))
+    there[:4, 0] = there[:5, 1] = 1
+    fold = fold_of_rows(there[:, ::-1] if turned else there, 2, 0)
+    assert sorted(np.bincount(fold, minlength=2).tolist()) == [3, 4]
+    assert np.bincount(fold, there[:, 0]).tolist() == [2, 2]
+    assert sorted(np.bincount(fold, there[:, 1]).tolist()) == [2, 3]
+
+
+@pytest.mark.parametrize(("names", "said"), [(None, "1"), (["cat", "dog", "cow"], "'dog'")])
+def test_a_label_of_one_row_is_named_or_counted(names, said):
+    there = np.array([[1, 0, 1], [1, 1, 0], [0, 0, 1]])
+    with pytest.raises(ValueError, match=f"a row to learn from, got 1 row of {said}"):
+        fold_of_rows(there, 2, 0, names)
+
+
+def test_scikit_learn_is_told_that_a_row_may_have_several_labels():
+    tags = get_tags(MultilabelClassifier())
+    assert (tags.target_tags.multi_output, tags.target_tags.single_output) == (True, False)
+    assert (tags.classifier_tags.multi_label, tags.classifier_tags.multi_class) == (True, False)
+    assert not get_tags(SoftmaxClassifier()).target_tags.multi_output
