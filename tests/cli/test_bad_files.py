@@ -225,6 +225,16 @@ def test_a_full_disk(monkeypatch, capfd):
     assert said == "[Errno 28] No space left on device: '/dev/full'"
 
 
+def test_where_memory_ends(monkeypatch, capfd):
+    def none_left(*options, **more):
+        raise MemoryError("Unable to allocate 7.28 TiB for an array")
+
+    monkeypatch.setattr(_table, "scan", none_left)
+    for command in ("rank", "evaluate"):
+        said = refused(monkeypatch, capfd, command, "good.csv", "--target", "target")
+        assert said.startswith("There is not enough memory for this. Unable to allocate 7.28 TiB")
+
+
 @contextlib.contextmanager
 def nobody():
     """Be a user whom the rules bind; the superuser may all."""

@@ -273,3 +273,12 @@ def test_wording_of_time(options, sentence):
     with pytest.raises(ValueError) as caught:
         SoftmaxClassifier().fit(*rows(), **options)
     assert str(caught.value) == sentence
+
+
+def test_a_file_of_another_kind_is_refused_by_the_argument_that_names_it(tmp_path):
+    _store.save(tmp_path / "model", format="another", version=1, state={}, arrays={})
+    (tmp_path / "text").write_text("no such file")
+    for name, got in {"model": "holds another", "text": "is none or is damaged"}.items():
+        model = SoftmaxClassifier(epochs=1, random_state=0)
+        with pytest.raises(ValueError, match=f"^`checkpoint` must be a .* file, got .*{got}"):
+            model.fit([[0.0], [1.0]], [0, 1], checkpoint=tmp_path / name)

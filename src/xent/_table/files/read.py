@@ -8,7 +8,7 @@ from typing import Any
 from xent._optional import need
 from xent._table.files.arrow import read_arrow, scan_arrow
 from xent._table.files.blocks import check_json, read_csv, scan_csv, scan_json
-from xent._table.files.columns import require
+from xent._table.files.columns import require, text_blocks
 from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
 from xent._table.files.endings import (
     ARRAY_FORMATS,
@@ -239,13 +239,14 @@ def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None 
     if ending(path, "path") in (".parquet", *ARRAY_FORMATS, *ARROW_FORMATS):
         return table
     blank = pa.array(["", *(csv.missing if csv else ())])
+    columns, rows = list(table.columns), table.num_rows
+    for at, cells in text_blocks(table):
+        is_blank = pc.is_in(cells, value_set=blank)
+        if pc.any(is_blank).as_py():
+            cells = pc.if_else(is_blank, pa.scalar(None, pa.string()), cells)
+            for k, i in enumerate(at):
+                columns[i] = cells.slice(k * rows, rows)
     # All at once: to put one column into a table costs a look at every other.
-    columns = [
-        pc.if_else(pc.is_in(column, value_set=blank), pa.scalar(None, field.type), column)
-        if pa.types.is_string(field.type)
-        else column
-        for field, column in zip(table.schema, table.columns, strict=True)
-    ]
     return type(table).from_arrays(columns, names=table.schema.names)
 
 

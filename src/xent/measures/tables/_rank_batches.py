@@ -31,7 +31,7 @@ from xent.measures.tables._rank_column import (
 )
 from xent.measures.tables._streaming import Symbols, Table, Tally
 from xent.measures.tables._target import target_of
-from xent.measures.tables._wide import WIDE_COLUMNS, Waiting, uncut
+from xent.measures.tables._wide import WIDE_COLUMNS, Waiting, text_scores, uncut
 
 
 def rank_batches(
@@ -97,9 +97,16 @@ def _of_wide(
     label = Field(order[codes], np.zeros(codes.size, dtype=bool))
     frame, found = frame_of("table", whole), []
     plain = set(uncut(whole, names, label.values))
+    gaps = options.missing == "symbol"
+    text = text_scores(whole, names, label.values, options.score, gaps=gaps)
+    scored = {one.name: one for one in text}
     for name in names:
         if name in plain:
             found.append(FeatureRank(name, 0.0, "numbers", 1, codes.size, 0))
+        elif name in scored:
+            _, score, levels, missing = scored[name]
+            score = score / options.scale + 0.0
+            found.append(FeatureRank(name, score, "symbols", levels, codes.size, missing))
         else:
             field = field_of(frame, name, f"table[{name!r}]")
             found.append(rank_column(name, field, label, np.ones(codes.size), options))
