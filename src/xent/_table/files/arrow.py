@@ -19,10 +19,8 @@ from xent._table.files.endings import unreadable
 from xent._table.files.parquet import BATCH_BYTES
 from xent._table.files.unpacked import check_size
 
-ARROW_MAGIC, FEATHER_1_MAGIC = (
-    b"ARROW1",
-    b"FEA1",
-)  # of Feather 2, which Arrow calls its file format, and 1
+ARROW_MAGIC = b"ARROW1"  # of the file format, which Feather 2 is
+FEATHER_1_MAGIC = b"FEA1"
 DICTIONARY, RECORDS = 2, 3  # kinds of messages
 CELL_BYTES = 8  # of a row that takes no place in the file: nulls, or one run of one value
 
