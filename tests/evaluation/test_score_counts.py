@@ -1,6 +1,7 @@
 """Rows counted by their scores: against Counter, in whatever batches and layouts they come."""
 
 import math
+import pickle
 from collections import Counter
 from fractions import Fraction
 
@@ -128,6 +129,21 @@ def test_layouts_and_rows_left_out_change_no_byte(most, dtype, tmp_path, monkeyp
     one.update(left_out, probs)
     two.update(target[left_out >= 0], probs[left_out >= 0])
     assert one.result().ranking == two.result().ranking
+
+
+def test_a_copy_goes_on_in_tables_of_its_own(monkeypatch):
+    monkeypatch.setattr(column, "MOST_SCORES", 8)
+    monkeypatch.setattr(held_scores, "LEAST_WAITING", 8)
+    rng = np.random.default_rng(5)
+    probs, target = rng.dirichlet(np.ones(4), 300), rng.integers(0, 4, 300)
+    whole = Accumulator()
+    whole.update(target, probs)
+    one = Accumulator()
+    one.update(target[:200], probs[:200])
+    other = pickle.loads(pickle.dumps(one))  # as it comes from another process
+    for each in (one, other):
+        each.update(target[200:], probs[200:])
+        assert each.result() == whole.result()
 
 
 def test_a_table_is_unpacked_before_it_is_full(monkeypatch):
