@@ -51,6 +51,34 @@ def test_nothing_is_obeyed(run, tmp_path, words):
     assert "\\x1b" in "".join(texts) or words[0] == "tree"
 
 
+NAMED = [
+    "train t.csv --target y --epochs 1 -o {}",
+    "predict m.xent t.csv -o {}",
+    "tree fit t.csv -t y -o {}",
+    "tree predict t.xent t.csv -o {}",
+    "calibrate said.csv -o {}",
+    "rank t.csv --target y --html {}",
+    "language fit t.csv -o {}",
+    "language convert l.xent -o {}",
+    "language prune l.xent --entropy 1e-9 -o {}",
+    "language filter l.xent t.csv --keep 0.5 -o {}",
+]
+
+
+def test_names_of_files_are_shown_on_one_line(run, tmp_path):
+    for i, model in ((0, "m.xent"), (2, "t.xent"), (6, "l.xent")):
+        words = NAMED[i].format(model)
+        assert run(*words.split()).exit_code == 0
+    name = "\x1b]0;owned\x07\u202ea\nb.csv"
+    for words in NAMED:
+        done = run(*(name if word == "{}" else word for word in words.split()))
+        assert done.exit_code == 0, done.output
+        assert (tmp_path / name).is_file()
+        assert "'\\x1b]0;owned\\x07\\u202ea\\nb.csv'" in done.output
+        assert not re.search("[\x1b\x07\u202e]", done.output)
+        (tmp_path / name).unlink()
+
+
 def test_refusals_and_shown_trees(run):
     run(*COMMANDS[-1])
     for words in (["tree", "show", "o.tree"], ["rank", "t.csv", "--target", "\x1b[31mno"]):
