@@ -219,7 +219,12 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def load(
-    path: str | os.PathLike[str], *, format: str, version: int, mmap: bool = False
+    path: str | os.PathLike[str],
+    *,
+    format: str,
+    version: int,
+    mmap: bool = False,
+    argument: str = "path",
 ) -> tuple[StoredState, Arrays]:
     """Read what `save` wrote, after checking that it is that, and whole.
 
@@ -234,6 +239,8 @@ def load(
     mmap : bool
         Leave the arrays on disk and map them read-only. Their checksums are computed all the same.
         A file that is cut short while it is mapped kills the process that reads beyond its end.
+    argument : str
+        What the caller calls ``path``, for the error message.
 
     Returns
     -------
@@ -251,7 +258,7 @@ def load(
 
     shown = f"{str(path)!r}"
     if Path(path).is_dir():
-        raise _check.invalid("path", f"be a {format} file", f"the folder {shown}")
+        raise _check.invalid(argument, f"be a {format} file", f"the folder {shown}")
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file {shown}.")
     try:
@@ -260,10 +267,10 @@ def load(
             metadata = file.metadata() or {}
     except SafetensorError:
         got = f"{shown}, which is none or is damaged"
-        raise _check.invalid("path", f"be a {format} file", got) from None
+        raise _check.invalid(argument, f"be a {format} file", got) from None
     if metadata.get("format") != format:
         found = metadata.get("format", "something else")
-        raise _check.invalid("path", f"be a {format} file", f"{shown}, which holds {found}")
+        raise _check.invalid(argument, f"be a {format} file", f"{shown}, which holds {found}")
     try:
         written = int(metadata["format_version"])
         checksums = json.loads(metadata["checksums"])

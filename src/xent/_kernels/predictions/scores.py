@@ -27,6 +27,7 @@ EVEN_CELLS = 32.0  # log odds up to which cells are of one width
 FARTHEST = 2.0**15  # where those beyond all others are counted
 PROBABILITY, LOG_ODDS, LOG_PROBABILITY = 0, 1, 2  # what scores are
 NO_KEY = np.int64(0x7FFFFFFFFFFFFFFF)  # of no number
+_ONE_YES = np.int64(1 << 32)
 _TINY = 2.0**-1000  # below which a probability is taken for its logarithm, by hand
 
 
@@ -94,6 +95,23 @@ def _write_cells(x, kind, fine, first, many, odds, cells):
             cells[i] = np.int64(math.floor(t * inverse)) - first if inside else np.int64(-1)
 
 
+@inner()
+def _count(scores, kind, fine, first, room, cells, table):
+    """Count scores in the lower halves of a table; return how many have no place there."""
+    size, beyond = U(table.shape[0]), np.int64(0)
+    for at in range(0, scores.shape[0], CHUNK):
+        many = min(CHUNK, scores.shape[0] - at)
+        for i in range(U(many)):
+            room[0, i] = scores[U(at) + i]
+        _write_cells(room[0], kind, fine, first, many, room[1], cells)
+        for i in range(U(many)):
+            if U(cells[i]) < size:
+                table[U(cells[i])] += 1
+            else:
+                beyond += 1
+    return beyond
+
+
 @outer()
 def count_cells(scores, kind, fine, first, own, room, cells, table):
     """Count all scores in a table of cells, and as yes those whose places ``own`` are.
@@ -104,34 +122,46 @@ def count_cells(scores, kind, fine, first, own, room, cells, table):
     scores have no place in the table: `find_beyond` says which.
     """
     prefer_512()
-    x, odds, size = room[0], room[1], U(table.shape[0])
-    beyond = np.int64(0)
-    for at in range(0, scores.shape[0], CHUNK):
-        many = min(CHUNK, scores.shape[0] - at)
-        for i in range(U(many)):
-            x[i] = scores[U(at) + i]
-        _write_cells(x, kind, fine, first, many, odds, cells)
-        for i in range(U(many)):
-            cell = U(cells[i])
-            if cell < size:
-                table[cell] += 1
-            else:
-                beyond += 1
+    beyond = _count(scores, kind, fine, first, room, cells, table)
     # By themselves: to ask each score whether it is yes takes longer than to count it.
     for at in range(0, own.shape[0], CHUNK):
         many = min(CHUNK, own.shape[0] - at)
         for i in range(U(many)):
-            x[i] = scores[U(own[U(at) + i])]
-        _write_cells(x, kind, fine, first, many, odds, cells)
+            room[0, i] = scores[U(own[U(at) + i])]
+        _write_cells(room[0], kind, fine, first, many, room[1], cells)
         for i in range(U(many)):
-            if U(cells[i]) < size:
-                table[U(cells[i])] += np.int64(1 << 32)
+            if U(cells[i]) < U(table.shape[0]):
+                table[U(cells[i])] += _ONE_YES
+    return beyond
+
+
+@outer()
+def count_columns(columns, kind, fine, first, truth, room, cells, tables):
+    """Count the scores of rows that lie class by class, each class in a table of its own.
+
+    Row by row the true class is yes. See `count_cells`.
+    """
+    prefer_512()
+    beyond = np.int64(0)
+    for c in range(U(columns.shape[0])):
+        beyond += _count(columns[c], kind, fine, first, room, cells, tables[c])
+    for at in range(0, truth.shape[0], CHUNK):
+        many = min(CHUNK, truth.shape[0] - at)
+        for i in range(U(many)):
+            room[0, i] = columns[U(truth[U(at) + i]), U(at) + i]
+        _write_cells(room[0], kind, fine, first, many, room[1], cells)
+        for i in range(U(many)):
+            if U(cells[i]) < U(tables.shape[1]):
+                tables[U(truth[U(at) + i]), U(cells[i])] += _ONE_YES
     return beyond
 
 
 @outer()
 def find_beyond(scores, kind, fine, first, room, cells, size, out):
-    """Write the places of scores that have none in a table of ``size`` cells; see `count_cells`."""
+    """Write the places of scores that have none in a table of ``size`` cells: see `count_cells`.
+
+    Return how many there are.
+    """
     prefer_512()
     found = U(0)
     for at in range(0, scores.shape[0], CHUNK):
@@ -143,19 +173,20 @@ def find_beyond(scores, kind, fine, first, room, cells, size, out):
             if U(cells[i]) >= U(size):
                 out[found] = np.int64(U(at) + i)
                 found += U(1)
+    return np.int64(found)
 
 
 @outer()
-def part_keys(scores, truth, label, out):
-    """Write the key of each score whose truth is not ``label`` from the start of ``out`` on.
+def part_keys(scores, yes, out):
+    """Write the key of each score that is no from the start of ``out`` on.
 
-    Those of the others go from its end on backwards. Different scores have different keys; 0 and -0
+    Those that are yes go from its end on backwards. Different scores have different keys; 0 and -0
     have one. Return how many stand at the start.
     """
     low, high = U(0), U(out.shape[0])
     for i in range(U(scores.shape[0])):
         key = order_key(np.float64(scores[i]))
-        own = U(truth[i] == label)
+        own = U(yes[i])
         out[low] = out[high - U(1)] = key  # no branch: one of them is written over
         low += U(1) - own
         high -= own
@@ -163,35 +194,19 @@ def part_keys(scores, truth, label, out):
 
 
 @outer()
-def mark_keys(keys, marks):
-    """Mark the place that each key is sent to in ``marks``, 2^b bytes; return how many are new.
+def mark_scores(scores, marks):
+    """Mark the place that each score is sent to in ``marks``, 2^b bytes; return how many are new.
 
-    No more keys are told apart than there are: what is sent to one place counts once.
+    No more are told apart than are different: what is sent to one place counts once.
     """
     shift, found = U(64), np.int64(0)
     while U(1) << (U(64) - shift) < U(marks.shape[0]):
         shift -= U(1)
-    for i in range(U(keys.shape[0])):
-        at = U(keys[i]) * GOLDEN >> shift
+    for i in range(U(scores.shape[0])):
+        at = U(order_key(np.float64(scores[i]))) * GOLDEN >> shift
         found += 1 - np.int64(marks[at])
         marks[at] = 1
     return found
-
-
-@outer()
-def places_by_class(truth, out, ends):
-    """Write the places of the rows of each class, ascending, class after class.
-
-    ``ends``, one longer than there are classes and 0, takes where each ends; the last is no class.
-    """
-    for i in range(U(truth.shape[0])):
-        ends[U(truth[i]) + U(1)] += 1
-    for c in range(U(1), U(ends.shape[0])):
-        ends[c] += ends[c - U(1)]
-    for i in range(U(truth.shape[0])):
-        t = U(truth[i])
-        out[U(ends[t])] = np.int64(i)
-        ends[t] += 1
 
 
 @outer()

@@ -157,16 +157,16 @@ def score_of(
         found, cells = np.unique(cells, return_inverse=True)
     else:
         found = np.arange(levels * width)
-    both: Numbers = np.bincount(cells, weight, minlength=found.size).astype(np.float64)
-    of_x: Numbers = np.bincount(x, weight).astype(np.float64)
+    both = np.bincount(cells, weight, minlength=found.size)
+    of_x = np.bincount(x, weight).astype(np.float64)
     alike = np.ones(levels)  # how many levels each one stands for
     if copies is not None:
         alike[x] = copies
         weight = weight * copies
     some = np.flatnonzero(both)
     one = np.zeros(1, dtype=np.int64)
-    columns = Counted(of_x, alike, one, both[some], found[some] // width, one)
-    of_y: Numbers = np.bincount(y, weight).astype(np.float64)
+    columns = Counted(of_x, alike, one, both[some].astype(float), found[some] // width, one)
+    of_y = np.bincount(y, weight).astype(np.float64)
     return float(scores_of(columns, of_y, float(weight.sum()), score)[0])
 
 
@@ -216,13 +216,13 @@ def scores_of(columns: Counted, of_y: Numbers, total: float, score: str) -> Numb
     if score == "gini":
         share = also * columns.both / total
         pure = _sums(share * (columns.both / columns.rows[columns.level]), columns.first_pair)
-        return np.asarray(np.fmax(0.0, pure - float(((of_y / total) ** 2).sum())))
+        return np.fmax(0.0, pure - float(((of_y / total) ** 2).sum()))
     h_x = _entropies(columns.rows, total, columns.alike, columns.first)
     h_y = _entropies(of_y[of_y > 0], total, np.ones(1), columns.first[:1])
     gain = np.fmax(0.0, h_x + h_y - _entropies(columns.both, total, also, columns.first_pair))
     if score == "gain_ratio":
         return np.asarray(gain / h_x)
-    return np.asarray(2 * gain / (h_x + h_y) if score == "symmetric_uncertainty" else gain)
+    return 2 * gain / (h_x + h_y) if score == "symmetric_uncertainty" else gain
 
 
 def _entropies(counts: Numbers, total: float, copies: Numbers, first: Codes) -> Numbers:

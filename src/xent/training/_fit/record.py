@@ -175,7 +175,12 @@ class EpochRecord:
         """Whether the held-out cross-entropy has failed to fall for as long as it may."""
         if self.patience is None or not self.watched:
             return False
-        return len(self.watched) - 1 - int(np.argmin(self.watched)) >= self.patience
+        return len(self.watched) - self.best_epoch >= self.patience
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch, from 1, with the lowest held-out cross-entropy; NaN is above all."""
+        return 1 + int(np.argmin(np.where(np.isnan(self.watched), math.inf, self.watched)))
 
     @property
     def batches_at_once(self) -> int | None:
@@ -225,9 +230,7 @@ class EpochRecord:
             entry |= self.held_out.measure(layers, self.objective)
         for name, value in entry.items():
             self.history.setdefault(name, []).append(value)
-        if self.patience is not None and self.watched[-1] < min(
-            self.watched[:-1], default=math.inf
-        ):
+        if self.patience is not None and self.best_epoch == len(self.watched):
             self.best = layers
         if self.file is not None and (
             self.file.every is None or last or self.stopped or self.file.due

@@ -14,10 +14,10 @@ from xent._kernels.predictions.scores import (
     LOG_ODDS,
     LOG_PROBABILITY,
     PROBABILITY,
-    places_by_class,
+    count_columns,
 )
 from xent.evaluation._accumulator.rows import CountedRows
-from xent.evaluation._accumulator.scores.cells import ScoreCells
+from xent.evaluation._accumulator.scores.cells import CellTables, ScoreCells
 from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
 from xent.evaluation._accumulator.sums import Numbers, Slots
 
@@ -34,40 +34,42 @@ class ScoreColumn:
     ----------
     kind : int
         What the scores are: `PROBABILITY`, `LOG_ODDS` or `LOG_PROBABILITY`.
-    columns : int
-        How many share `MOST_SCORES` and `CELLS_TOGETHER`.
+    tables, place : CellTables, int
+        Where its cells are counted, beside those of the columns that share `MOST_SCORES` and
+        `CELLS_TOGETHER`.
     weighted : bool
         Whether rows have weights.
     """
 
-    def __init__(self, kind: int, columns: int, *, weighted: bool) -> None:
-        self.kind, self.weighted = kind, weighted
+    def __init__(self, kind: int, tables: CellTables, place: int, *, weighted: bool) -> None:
+        self.kind, self.weighted, columns = kind, weighted, tables.columns
+        self._tables, self._place = tables, place
         cells = CELLS_ALONE if columns == 1 else CELLS_TOGETHER // columns
         self._most, self._fine = MOST_SCORES // columns, int(math.log2(cells))
         self._distinct = KeyCounts(weighted=weighted, most=self._most)
-        self._cells: ScoreCells | None = None
+        self.cells: ScoreCells | None = None
 
     @property
     def exact(self) -> bool:
         """Whether each distinct score is counted by itself."""
-        if self._cells is None and len(self._distinct.held().keys) > self._most:
+        if self.cells is None and len(self._distinct.held().keys) > self._most:
             self._coarsen()
-        return self._cells is None
+        return self.cells is None
 
     def held(self) -> HeldScores:
         """Return the counts by key: of the score, or the number of its cell."""
-        if self.exact or self._cells is None:
+        if self.exact or self.cells is None:
             return self._distinct.held()
-        return self._cells.held()
+        return self.cells.held()
 
     def scores(self, held: HeldScores) -> Numbers | None:
         """Return the scores of counts, or None where they are of cells."""
-        return scores_from(held.keys) if self._cells is None else None
+        return scores_from(held.keys) if self.cells is None else None
 
     def log_odds(self, held: HeldScores) -> Numbers:
         """Return the log odds of yes of each score, or of the middle of each cell."""
-        if self._cells is not None:
-            return self._cells.middles(held.keys)
+        if self.cells is not None:
+            return self.cells.middles(held.keys)
         scores = scores_from(held.keys)
         if self.kind == LOG_ODDS:
             return scores
@@ -75,40 +77,28 @@ class ScoreColumn:
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(p) - np.log1p(-p))
 
-    def add(
-        self,
-        scores: NDArray[Any],
-        truth: Slots,
-        label: int,
-        weight: Numbers | None,
-        own: Slots | None = None,
-    ) -> None:
-        """Add rows, which are yes where their truth is ``label``; the weights may be longer.
-
-        Where each row counts once, the places of yes may be given as ``own``.
-        """
+    def add(self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers | None) -> None:
+        """Add rows, which are yes where their truth is ``label``; the weights may be longer."""
         if scores.dtype != np.float32:
             scores = np.ascontiguousarray(scores, np.float64)  # so that kernels meet few kinds
         if weight is not None:
             self._add_weighted(scores, truth, label, weight[: len(scores)].copy())
             return
         at = 0
-        while self._cells is None and at < len(scores):
+        while self.cells is None and at < len(scores):
             some = slice(at, min(at + self._distinct.room, len(scores)))
-            self._distinct.add_scores(scores[some], truth[some], label)
+            self._distinct.add_scores(scores[some], truth[some] == label)
             if self._distinct.room <= 0 and (self._distinct.too_many() or not self.exact):
                 self._coarsen()
             at = some.stop
-        if self._cells is not None and at < len(scores):
-            if own is None or at:
-                own = np.flatnonzero(truth[at:] == label)
-            self._cells.add(scores[at:], own, None)
+        if self.cells is not None and at < len(scores):
+            self.cells.add(scores[at:], np.flatnonzero(truth[at:] == label), None)
 
     def _add_weighted(
         self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers
     ) -> None:
-        if self._cells is not None:
-            self._cells.add(scores, np.flatnonzero(truth == label), weight)
+        if self.cells is not None:
+            self.cells.add(scores, np.flatnonzero(truth == label), weight)
             return
         keys = keys_from(scores.astype(np.float64))
         self._distinct.add(keys, truth == label, weight)
@@ -117,15 +107,16 @@ class ScoreColumn:
 
     def _coarsen(self) -> None:
         """Count by cells from now on, and what was counted so far."""
-        if self._cells is not None:
+        if self.cells is not None:
             return
-        self._cells = ScoreCells(self.kind, self._fine, weighted=self.weighted)
+        self.cells = ScoreCells(
+            self.kind, self._fine, self._tables, self._place, weighted=self.weighted
+        )
         if self.weighted:
             self._distinct.held()
-        for no, yes in self._distinct.waiting:
-            self._cells.add(scores_from(no), yes[:0], None)
-            self._cells.add(scores_from(yes), np.arange(len(yes)), None)
-        self._put_scores(self._cells, self._distinct.sorted)
+        for scores, yes in self._distinct.waiting:
+            self.cells.add(scores, np.flatnonzero(yes), None)
+        self._put_scores(self.cells, self._distinct.sorted)
         self._distinct = KeyCounts(weighted=self.weighted)
 
     def _put_scores(self, cells: ScoreCells, held: HeldScores) -> None:
@@ -136,19 +127,19 @@ class ScoreColumn:
         """Begin with counts that were kept."""
         if not exact:
             self._coarsen()
-        (self._distinct if self._cells is None else self._cells).put(held)
+        (self._distinct if self.cells is None else self.cells).put(held)
 
     def merge(self, other: "ScoreColumn") -> None:
         """Add the rows of another."""
         held = other.held()
-        if self._cells is None and not other.exact:
+        if self.cells is None and not other.exact:
             self._coarsen()
-        if self._cells is None:
+        if self.cells is None:
             self._distinct.put(held)
         elif other.exact:
-            self._put_scores(self._cells, held)
+            self._put_scores(self.cells, held)
         else:
-            self._cells.put(held)
+            self.cells.put(held)
 
 
 class ScoreCounts:
@@ -169,19 +160,34 @@ class ScoreCounts:
 
     def __init__(self, classes: int, kind: str, *, weighted: bool, winner: bool = False) -> None:
         self.kind = kind
-        self.winner = ScoreColumn(PROBABILITY, 1, weighted=weighted) if winner else None
+        self.winner = (
+            ScoreColumn(PROBABILITY, CellTables(1), 0, weighted=weighted) if winner else None
+        )
         ranked = 1 if classes == 2 else classes if 2 < classes <= MOST_RANKED else 0
         what = LOG_ODDS if classes == 2 else LOG_PROBABILITY
         what = PROBABILITY if kind == "probs" else what
-        self.columns = [ScoreColumn(what, ranked, weighted=weighted) for _ in range(ranked)]
+        self._tables = CellTables(ranked)
+        self.columns = [
+            ScoreColumn(what, self._tables, c, weighted=weighted) for c in range(ranked)
+        ]
 
     def add(self, scores: list[NDArray[Any]], truth: Slots, weight: Numbers | None) -> None:
         """Add rows by their scores for each class."""
-        own: list[Slots | None] = [None] * len(self.columns)
-        if weight is None and len(own) > 1:
-            own = list(rows_by_class(truth, len(own)))
         for c, (column, some) in enumerate(zip(self.columns, scores, strict=True)):
-            column.add(some, truth, 1 if len(self.columns) == 1 else c, weight, own[c])
+            column.add(some, truth, 1 if len(self.columns) == 1 else c, weight)
+
+    def add_columns(self, columns: NDArray[Any], truth: Slots) -> None:
+        """Add rows that each count once, whose scores lie class by class: of all classes (C, n)."""
+        some = [each for column in self.columns if (each := column.cells) is not None]
+        if len(some) < max(len(self.columns), 2) or columns.strides[1] != columns.itemsize:
+            self.add(list(columns[-len(self.columns) :]), truth, None)
+            return
+        for each in some:
+            each.make_room(len(truth))
+        one = some[0]
+        if count_columns(columns, *one.how, truth, *one.room, self._tables.every):
+            for c, (each, scores) in enumerate(zip(some, columns, strict=True)):
+                each.add_beyond(scores, np.flatnonzero(truth == c))
 
     def add_winner(self, rows: CountedRows) -> None:
         """Add rows by the probability of the class that was given most."""
@@ -208,14 +214,6 @@ class ScoreCounts:
     def every(self) -> list[ScoreColumn]:
         """The columns of the classes, and that of the winning class."""
         return [*self.columns, *([] if self.winner is None else [self.winner])]
-
-
-def rows_by_class(truth: Slots, classes: int) -> list[Slots]:
-    """Return the places of the rows of each class."""
-    out, ends = np.empty(len(truth), np.int64), np.zeros(classes + 1, np.int64)
-    places_by_class(truth, out, ends)
-    starts = [0, *ends.tolist()]
-    return [out[starts[c] : starts[c + 1]] for c in range(classes)]
 
 
 def scores_of(

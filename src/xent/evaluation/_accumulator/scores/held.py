@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels.predictions.scores import NO_KEY, mark_keys, merge_counts, part_keys
+from xent._kernels.predictions.scores import NO_KEY, mark_scores, merge_counts, part_keys
 from xent.evaluation._accumulator.sums import Numbers, Slots, Sums, padded, with_spare
 
 LEAST_WAITING = 1 << 16  # keys
@@ -104,7 +104,7 @@ class KeyCounts:
         self._forget()
 
     def _forget(self) -> None:
-        self.waiting: list[tuple[Slots, Slots]] = []  # keys of rows that are no, and yes
+        self.waiting: list[tuple[NDArray[Any], Truth]] = []  # keys, or scores
         self._weights: list[tuple[Slots, Truth, Numbers]] = []
         self._many = 0
 
@@ -127,18 +127,16 @@ class KeyCounts:
     def add(self, keys: Slots, yes: Truth, weight: Numbers | None) -> None:
         """Add rows, of which some are yes, in any order."""
         if weight is None:
-            self.waiting.append((keys[~yes], keys[yes]))
+            self.waiting.append((keys, yes))
         else:
             self._weights.append((keys, yes, weight))
         self._many += len(keys)
         if self.room <= 0:
             self.held()
 
-    def add_scores(self, scores: NDArray[Any], truth: Slots, label: int) -> None:
-        """Add rows by their scores, which are yes where their truth is ``label``; they wait."""
-        out = np.empty(len(scores), np.int64)
-        split = part_keys(scores, truth, label, out)
-        self.waiting.append((out[:split], out[split:]))
+    def add_scores(self, scores: NDArray[Any], yes: Truth) -> None:
+        """Add rows by their scores; they wait."""
+        self.waiting.append((scores.copy(), yes))
         self._many += len(scores)
 
     def put(self, held: HeldScores) -> None:
@@ -152,17 +150,18 @@ class KeyCounts:
             self._held = self._held.joined(_counted(keys, yes, weight))
         elif self._many:
             end = np.array([NO_KEY])
-            no, yes = (np.concatenate([*some, end]) for some in zip(*self.waiting, strict=True))
+            parts = [_parted(*some) for some in self.waiting]
+            no, yes = (np.concatenate([*some, end]) for some in zip(*parts, strict=True))
             self._held = _merged(self._held, no, yes)
         self._forget()
         return self._held
 
     def too_many(self) -> bool:
-        """Tell whether more keys wait than may be distinct, if that is seen without sorting."""
+        """Tell whether more scores wait than may be distinct, if that is seen without sorting."""
         if self.weighted or self._many <= self._most:
             return False
         marks = np.zeros(1 << (MARKS * self._most - 1).bit_length(), np.uint8)
-        return sum(mark_keys(keys, marks) for part in self.waiting for keys in part) > self._most
+        return bool(sum(mark_scores(scores, marks) for scores, _ in self.waiting) > self._most)
 
 
 def _counted(keys: Slots, yes: Truth, weight: Numbers) -> HeldScores:
@@ -176,6 +175,15 @@ def _counted(keys: Slots, yes: Truth, weight: Numbers) -> HeldScores:
     return HeldScores(found, rows, mine, sums, own_sums)
 
 
+def _parted(values: NDArray[Any], yes: Truth) -> tuple[Slots, Slots]:
+    """Return the keys of rows that are no and of those that are yes, of scores or keys."""
+    if values.dtype == np.int64:
+        return values[~yes], values[yes]
+    out = np.empty(len(values), np.int64)
+    split = part_keys(values, yes, out)
+    return out[:split], out[split:]
+
+
 def _merged(held: HeldScores, no: Slots, yes: Slots) -> HeldScores:
     """Return counts with those of rows by their keys, which end in `NO_KEY`."""
     out = [np.empty(held.keys.size + no.size + yes.size - 2, np.int64) for _ in range(3)]
@@ -187,4 +195,5 @@ def _merged(held: HeldScores, no: Slots, yes: Slots) -> HeldScores:
     used = merge_counts(*known, no, yes, *out)
     if 2 * used < out[0].size:
         out = [array[:used].copy() for array in out]
-    return HeldScores(*(array[:used] for array in out))
+    keys, rows, own = (array[:used] for array in out)
+    return HeldScores(keys, rows, own)
