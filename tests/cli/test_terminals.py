@@ -53,30 +53,35 @@ def test_nothing_is_obeyed(run, tmp_path, words):
 
 NAMED = [
     "train t.csv --target y --epochs 1 -o {}",
-    "predict m.xent t.csv -o {}",
+    "predict m.xent t.csv -o {}.csv",
     "tree fit t.csv -t y -o {}",
-    "tree predict t.xent t.csv -o {}",
-    "calibrate said.csv -o {}",
+    "tree predict t.xent t.csv -o {}.csv",
     "rank t.csv --target y --html {}",
+    "evaluate said.csv --html {}",
     "language fit t.csv -o {}",
     "language convert l.xent -o {}",
     "language prune l.xent --entropy 1e-9 -o {}",
     "language filter l.xent t.csv --keep 0.5 -o {}",
 ]
+NAME = "\x1b]0;owned\x07\u202ea\nb"
 
 
-def test_names_of_files_are_shown_on_one_line(run, tmp_path):
+@pytest.fixture
+def models(run):
     for i, model in ((0, "m.xent"), (2, "t.xent"), (6, "l.xent")):
-        words = NAMED[i].format(model)
-        assert run(*words.split()).exit_code == 0
-    name = "\x1b]0;owned\x07\u202ea\nb.csv"
-    for words in NAMED:
-        done = run(*(name if word == "{}" else word for word in words.split()))
+        done = run(*NAMED[i].format(model).split())
         assert done.exit_code == 0, done.output
-        assert (tmp_path / name).is_file()
-        assert "'\\x1b]0;owned\\x07\\u202ea\\nb.csv'" in done.output
-        assert not re.search("[\x1b\x07\u202e]", done.output)
-        (tmp_path / name).unlink()
+
+
+def test_names_of_files_are_shown_on_one_line(run, models, tmp_path):
+    for words in NAMED:
+        done = run(*(word.replace("{}", NAME) for word in words.split()))
+        assert done.exit_code == 0, (words, done.output)
+        assert any(path.name.startswith(NAME) for path in tmp_path.iterdir()), words
+        assert "'\\x1b]0;owned\\x07\\u202ea\\nb" in done.output, words
+        assert not re.search("[\x1b\x07\u202e]", done.output), words
+        for path in tmp_path.glob("*owned*"):
+            path.unlink()
 
 
 def test_refusals_and_shown_trees(run):

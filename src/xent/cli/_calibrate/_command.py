@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xent._terminal import as_typed, printable
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli import _score_options as options
 from xent.cli._evaluate import classes_in, kind_of, single
@@ -207,7 +207,7 @@ def _say(found: Calibrator, model: Path, base: float) -> None:
     size = math.log(base)
     at = "" if math.isnan(found.temperature) else f", temperature {found.temperature:.4g}"
     rows = _check.count(found.rows, "row")
-    typer.echo(f"{found.method}{at}, fitted on {rows}: {printable(str(model))}")
+    typer.echo(f"{found.method}{at}, fitted on {rows}: {as_typed(model)}")
     typer.echo(
         f"{found.after / size:.4f} {unit} a row on these; {found.before / size:.4f} without it"
     )
