@@ -178,7 +178,7 @@ def test_a_sum_is_rounded_once(largest):
 
 @pytest.mark.parametrize("rows", [1, 9, 4097, 100_003])
 def test_pieces_sum_to_the_bits_of_the_whole(rows, monkeypatch):
-    monkeypatch.setattr(yes_no, "NEAR_ROWS", 1000)
+    monkeypatch.setattr(yes_no, "CACHED_SCORES", 1000)
     values = np.random.default_rng(rows).normal(size=(2, rows))
 
     def sums(some):
