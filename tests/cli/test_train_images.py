@@ -73,7 +73,7 @@ def test_train_is_trained_on_and_t10k_held_out(xent, mnist, tmp_path):
 def test_predicting_in_blocks_gives_the_same(xent, mnist, monkeypatch):
     xent("train mnist --model m --epochs 2")
     xent("predict m mnist -o a.csv")
-    monkeypatch.setattr("xent.cli._training._images.IMAGES_AT_ONCE", 7)
+    monkeypatch.setattr("xent.cli._training._rows._images.IMAGES_AT_ONCE", 7)
     xent("predict m mnist -o b.csv")
     a, b = (pyarrow.csv.read_csv(f"{name}.csv") for name in "ab")
     assert a.num_rows == b.num_rows == 30

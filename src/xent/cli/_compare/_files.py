@@ -10,7 +10,7 @@ from typing import Any
 from xent.cli._compare._against import costs_in
 from xent.cli._evaluate import classes_in, single
 from xent.cli._predictions import Files, Scores, labels_of, scores_of
-from xent.cli._tables import TableOptions
+from xent.cli._tables._options import TableOptions
 
 UNPAIRED = "Rows that have names are paired by --id COLUMN."
 
