@@ -69,9 +69,11 @@ def room_for(
     tile = np.zeros(TILE * (-(-classes // SQUARE) * SQUARE if classes <= NARROW else 0), dtype)
     own, true = np.zeros(TILE), np.zeros(TILE, np.int64)
     own_as, best, low = np.zeros((3, TILE), dtype)
-    true_as, *found = np.zeros((3, TILE), np.int32 if np.dtype(dtype).itemsize == 4 else np.int64)
+    true_as, guess_as, rank_as = np.zeros(
+        (3, TILE), np.int32 if np.dtype(dtype).itemsize == 4 else np.int64
+    )
     columns = np.empty((classes, rows) if turned else (0, 0), dtype)
-    room = Room(tile, own, true, own_as, true_as, best, low, *found, columns)
+    room = Room(tile, own, true, own_as, true_as, best, low, guess_as, rank_as, columns)
     return RowArrays(guess, rank, *reals), room
 
 

@@ -52,9 +52,9 @@ def doubt_header(batch: Any, path: str | os.PathLike[str], csv: Csv | None) -> N
         advice = _check.Sentence("Write a line of names above it.")
         if csv is not None:
             advice = "If it is no header, pass " + _check.setting("no_header", True) + "."
-        names = _check.join_names(found, last="and", limit=3)
+        shown = _check.join_names(found, last="and", limit=3)
         because = (
-            f"the first line of {str(path)!r} reads like a row: {names}. It is taken as names."
+            f"the first line of {str(path)!r} reads like a row: {shown}. It is taken as names."
         )
         _check.warn(because[:1].upper() + because[1:] + " " + advice)
 
@@ -72,6 +72,7 @@ def _held(batch: Any, names: list[str]) -> list[bool]:
                 np.repeat(np.arange(len(at)), len(cells) // len(at))
             )
         same = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(cells), own), False)
-        for i, is_held in zip(at, np.asarray(same).reshape(len(at), -1).any(axis=1), strict=True):
+        held = np.asarray(np.asarray(same).reshape(len(at), -1).any(axis=1))
+        for i, is_held in zip(at, held.tolist(), strict=True):
             found[i] = bool(is_held and names[i])
     return found

@@ -158,15 +158,16 @@ def score_of(
     else:
         found = np.arange(levels * width)
     both = np.bincount(cells, weight, minlength=found.size)
-    of_x = np.bincount(x, weight)
+    of_x = np.bincount(x, weight).astype(np.float64)
     alike = np.ones(levels)  # how many levels each one stands for
     if copies is not None:
         alike[x] = copies
         weight = weight * copies
     some = np.flatnonzero(both)
     one = np.zeros(1, dtype=np.int64)
-    columns = Counted(of_x, alike, one, both[some], found[some] // width, one)
-    return float(scores_of(columns, np.bincount(y, weight), float(weight.sum()), score)[0])
+    columns = Counted(of_x, alike, one, both[some].astype(float), found[some] // width, one)
+    of_y = np.bincount(y, weight).astype(np.float64)
+    return float(scores_of(columns, of_y, float(weight.sum()), score)[0])
 
 
 @dataclass(frozen=True)

@@ -159,9 +159,9 @@ def text_scores(
         if several.size:
             first = np.cumsum(levels[several]) - levels[several]
             cells = (level[several] + first[:, None]) * of_y.size + target
-            pairs, both = np.unique(cells, return_counts=True)
-            both, level_of = both.astype(np.float64), pairs // of_y.size
-            of_x = np.bincount(level_of, both)
+            pairs, counts = np.unique(cells, return_counts=True)
+            both, level_of = counts.astype(np.float64), pairs // of_y.size
+            of_x = np.bincount(level_of, both).astype(np.float64)
             columns = Counted(
                 of_x, np.ones(of_x.size), first, both, level_of, np.searchsorted(level_of, first)
             )

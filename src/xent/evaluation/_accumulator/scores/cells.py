@@ -43,7 +43,8 @@ class CellTables:
         """Return the table of a column."""
         if not self.every.size:
             self.every = np.zeros((self.columns, size), np.int64)
-        return self.every[place]
+        table: NDArray[np.int64] = self.every[place]
+        return table
 
 
 class ScoreCells:

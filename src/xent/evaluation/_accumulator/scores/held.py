@@ -161,7 +161,7 @@ class KeyCounts:
         if self.weighted or self._many <= self._most:
             return False
         marks = np.zeros(1 << (MARKS * self._most - 1).bit_length(), np.uint8)
-        return sum(mark_scores(scores, marks) for scores, _ in self.waiting) > self._most
+        return bool(sum(mark_scores(scores, marks) for scores, _ in self.waiting) > self._most)
 
 
 def _counted(keys: Slots, yes: Truth, weight: Numbers) -> HeldScores:
@@ -195,4 +195,5 @@ def _merged(held: HeldScores, no: Slots, yes: Slots) -> HeldScores:
     used = merge_counts(*known, no, yes, *out)
     if 2 * used < out[0].size:
         out = [array[:used].copy() for array in out]
-    return HeldScores(*(array[:used] for array in out))
+    keys, rows, own = (array[:used] for array in out)
+    return HeldScores(keys, rows, own)
