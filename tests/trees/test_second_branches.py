@@ -16,8 +16,8 @@ from xent.trees._grow import dense
 from xent.trees._prune import message, reduced_error
 from xent.trees._show import text
 from xent.trees._show.picture import CLASS_COLOURS, _colour
-from xent.trees._show.rules import Condition
-from xent.trees._show.simplify import Training, condition_bits
+from xent.trees._show.rules import Condition, Rule
+from xent.trees._show.simplify import Training, _in_order, condition_bits
 from xent.trees._table.columns import Cases, FittedColumn
 
 
@@ -311,3 +311,18 @@ def test_rules_with_surrogates_say_the_tests_of_their_own_path():
 def test_the_longest_text_is_what_its_page_says():
     assert text.MAX_TEXT == 2**28
     assert "2**28 letters" in TreeClassifier.to_text.__doc__
+
+
+def test_the_next_class_of_rules_is_wrong_on_least_that_is_left():
+    """Class 0 is wrong on two cases, which the rule of class 2 takes; class 1 on half a case."""
+    x, y = np.arange(10.0), np.array([2, 2, 0, 0, 0, 0, 1, 1, 1, 0])
+    none = np.empty(0, np.int64)
+    cases = Cases(np.zeros(1, np.int64), np.zeros(1, np.int64), x[:, None], none[None, :0], none)
+    weight = np.r_[np.ones(9), 0.5]
+    training = Training(cases, [FittedColumn("x", "number")], y, weight, 3, 0.25)
+    bounds = {0: (-math.inf, 5.5), 1: (5.5, math.inf), 2: (-math.inf, 1.5)}
+    groups = {
+        label: [Rule((Condition(0, low, high),), label, 0.0, 0.0, 0.0)]
+        for label, (low, high) in bounds.items()
+    }
+    assert [rule.label for rule in _in_order(groups, training)] == [2, 0, 1]
