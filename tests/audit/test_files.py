@@ -1,11 +1,11 @@
 """Files: notebooks, broken ones, folders, comments that silence, settings, and how reports look."""
 
 import json
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from children import xent
 from xent.audit import AuditReport, Config, audit
 from xent.audit._audit import without_baseline
 from xent.audit._config import from_table
@@ -16,13 +16,6 @@ WRONG = "import torch.nn.functional as F\nloss = F.nll_loss(F.softmax(z, dim=1),
 
 def rules(report):
     return [(one.rule, one.line) for one in report.findings]
-
-
-def xent(*arguments, cwd):
-    code = "from xent.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd
-    )
 
 
 def notebook(*cells):
@@ -193,6 +186,9 @@ def test_settings(tmp_path):
     assert found.level == "note"
     assert rules(audit(path, config=Config(ignore=("X1",)))) == []
     assert rules(audit(path, config=Config(select=("X4",)))) == []
+    path.write_text('print "Python 2"')
+    assert rules(audit(path, config=Config(select=("X4",)))) == [("X000", 1)]
+    assert rules(audit(path, config=Config(ignore=("X0",)))) == []
 
 
 def test_sizes_and_criteria():
@@ -274,7 +270,8 @@ def test_sarif(tmp_path):
 
 
 def test_github(tmp_path):
-    first = REPORT_FORMATS["github"](report_of(tmp_path), False).splitlines()[0]
+    first, last = REPORT_FORMATS["github"](report_of(tmp_path), False).splitlines()
+    assert last == "1 finding; looked at 1 loss site; not followed: nothing"
     assert first.startswith("::error file=")
     assert ",line=2,col=8,title=X106 not-log-into-nll::" in first
 
@@ -290,6 +287,8 @@ def test_baseline(tmp_path):
         file.write_text(text)
         with pytest.raises(ValueError, match="`--baseline` must be a JSON report"):
             without_baseline(report, file)
+    with pytest.raises(FileNotFoundError, match=r"There is no file 'none\.json'"):
+        without_baseline(report, Path("none.json"))
 
 
 def test_what_is_not_followed_is_said(tmp_path):
@@ -317,6 +316,7 @@ def test_command(tmp_path):
     (tmp_path / "before.json").write_text(done.stdout)
     assert xent("audit", "train.py", "--baseline", "before.json", cwd=tmp_path).returncode == 0
     assert xent("audit", "train.py", "--ignore", "X106", cwd=tmp_path).returncode == 0
+    assert " audit [OPTIONS] {PATH}..." in xent("audit", "--help", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ from xent.language import (
     NGramModel,
     StupidBackoff,
     WittenBell,
-    _text,
     compare,
     mix,
     write_openfst,
 )
 from xent.language._backoff.prune import _marginals
 from xent.language._formats import openfst
-from xent.language._stream import BadLines, filter_file, lines, records
-from xent.language._text import PIECE_BYTES
+from xent.language._lines import _text
+from xent.language._lines._stream import BadLines, filter_file, lines, records
+from xent.language._lines._text import PIECE_BYTES
 from xent.language.smoothing._good_turing import good_turing_counts, simple_good_turing
 from xent.language.smoothing._smoothing import leave_mass
 

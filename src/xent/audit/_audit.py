@@ -206,6 +206,8 @@ def _unused(
 
 def without_baseline(report: AuditReport, file: Path) -> AuditReport:
     """Leave out what a JSON report of before has: by file, rule and message, wherever it moved."""
+    if not file.exists():
+        raise FileNotFoundError(f"There is no file {str(file)!r}.")
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["findings"]
         known = Counter((one["path"], one["rule"], _gist(one["message"])) for one in before)

@@ -23,7 +23,8 @@ class Config:
     Parameters
     ----------
     select, ignore : tuple of str
-        Rules, or the beginning of their ids; none selected are all.
+        Rules, or the beginning of their ids; none selected are all. A file that cannot be read
+        (X000) is told whatever is selected, since silence would be taken for approval.
     levels : mapping of str to str
         Another level for a rule.
     exclude : tuple of str
@@ -52,7 +53,8 @@ class Config:
 
     def wants(self, rule: str) -> bool:
         """Whether a rule is asked for: ``X4`` stands for all that begin so."""
-        chosen = not self.select or any(rule.startswith(part) for part in self.select)
+        selected = (*self.select, "X000") if self.select else ("",)
+        chosen = any(rule.startswith(part) for part in selected)
         return chosen and not any(rule.startswith(part) for part in self.ignore)
 
     def excludes(self, path: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from xent.audit._catalogue import RULES
 from xent.audit._finding import Finding
-from xent.audit._report import AuditReport, shown, text
+from xent.audit._report import AuditReport, shown, summary, text
 
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -26,7 +26,7 @@ def github(report: AuditReport, notes: bool) -> str:
         f"title={one.rule} {one.name}::{_escaped(one.message + ' Fix: ' + one.fix)}"
         for one in shown(report, notes)
     ]
-    return "\n".join([*lines, text(AuditReport([], report.sites, report.not_followed), notes)])
+    return "\n".join([*lines, summary(report, notes)])
 
 
 def _escaped(value: str, in_property: bool = False) -> str:

@@ -64,21 +64,24 @@ class AuditReport:
 def text(report: AuditReport, notes: bool) -> str:
     """Write a report for people; the last line says how far the audit saw."""
     lines: list[str] = []
-    findings = shown(report, notes)
-    for one in findings:
+    for one in shown(report, notes):
         lines.append(f"{one.where}: {one.level} {one.rule} {one.name}: {one.message}")
         lines.append(f"  fix: {one.fix}")
         if one.seen:
             lines.append(f"  seen: {one.seen}")
+    return "\n".join([*lines, summary(report, notes)])
+
+
+def summary(report: AuditReport, notes: bool) -> str:
+    """Write how much was found, and how far the audit saw."""
+    findings = shown(report, notes)
     left = len(report.findings) - len(findings)
-    if left:
-        lines.append(f"{_check.count(left, 'note')} not shown (--notes)")
-    lines.append(
-        f"{_check.count(len(findings), 'finding')}; "
+    hidden = f"{_check.count(left, 'note')} not shown (--notes)\n" if left else ""
+    return (
+        f"{hidden}{_check.count(len(findings), 'finding')}; "
         f"looked at {_check.count(report.sites, 'loss site')}; "
         f"not followed: {', '.join(report.not_followed) or 'nothing'}"
     )
-    return "\n".join(lines)
 
 
 def shown(report: AuditReport, notes: bool) -> list[Finding]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from xent.cli._help import one_of
 
@@ -48,6 +48,14 @@ class PathsOrCommand(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+class ReadingCommand(TyperCommand):
+    """Its name is left out where it is called, and so in its help."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write `xent audit [OPTIONS] PATH...`."""
+        formatter.write_usage(ctx.parent.command_path, " ".join(self.collect_usage_pieces(ctx)))
+
+
 def _rules(incomplete: str) -> list[str]:
     from xent.audit._catalogue import RULES
 
@@ -68,7 +76,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _register_files(group: typer.Typer) -> None:
-    @group.command(FILES)
+    @group.command(FILES, cls=ReadingCommand)
     def files(
         paths: Annotated[
             list[Path],

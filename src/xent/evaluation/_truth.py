@@ -79,9 +79,18 @@ def truth_of(
         return found
     raw = array_of("target", target)
     if raw.shape != (rows,):
-        raise _check.invalid("target", f"have one class a row, {rows}", f"the shape {raw.shape}")
-    if raw.dtype.kind == "f" and bool((np.isfinite(raw) & (raw == np.trunc(raw))).all()):
-        raw = raw.astype(np.int64)  # 0.0 and 1.0, as a column of numbers with gaps once had them
+        must = f"have one class a row, {rows}"
+        soft = "If it is one-hot, pass its argmax(axis=1); `evaluate_soft` takes distributions."
+        if raw.shape != (rows, classes):
+            soft = ""
+        raise _check.invalid("target", must, f"the shape {raw.shape}", soft)
+    if raw.dtype.kind == "f":
+        if np.isnan(raw).any():
+            row = int(np.isnan(raw).argmax())
+            must = "have a class in every row"
+            raise _check.invalid("target", must, f"nan at row {row}", "Leave such rows out.")
+        if bool((np.isfinite(raw) & (raw == np.trunc(raw))).all()):
+            raw = raw.astype(np.int64)  # 0.0 and 1.0, as a column with gaps once had them
     if raw.dtype.kind not in "iub":
         advice = (
             "Name the classes in the order of the columns with " + _check.setting("labels") + "."

@@ -61,12 +61,25 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
             inner = last.of
         elif step is not None and isinstance(last, Length):
             kind, inner = "slices", last.of
+        elif step is not None and (short := _one_short(last)) is not None:
+            kind, inner = "slices", short
         else:
             inner = last  # type: ignore[assignment]
     elif isinstance(inner, Sequence | Dictionary | Const):
         kind = "items"
     depth = len(run.conditions)
     return Loop(node, run.frame.module, inner, run.frame, kind, depth=depth, step=step)
+
+
+def _one_short(last: Value | None) -> Value | None:
+    """Return what ``range(0, len(data) - 1, bptt)`` takes slices of: text, for the next tokens."""
+    if not isinstance(last, Expression) or last.operator != "-" or last.right != Const(1):
+        return None
+    if isinstance(last.left, Length):
+        return last.left.of
+    whole = last.left if isinstance(last.left, Opaque | Made) else None
+    sized = whole is not None and whole.name.rpartition(".")[2] in ("size", "0", "1")
+    return whole if sized else None
 
 
 def endless(run: Walk, node: ast.AST) -> Loop:

@@ -132,6 +132,8 @@ class _Joined:
             for rule in sorted(fired):
                 if fired.intersection(BEHIND.get(rule, ())) or (id(site), rule) in self.told:
                     continue
+                if rule == "X501" and not site.with_grad and any(s.squeezed for s in self.sites):
+                    continue  # without a graph: the autoencoder, evaluated
                 if rule == "X302" and _scaled_back(site.place):
                     continue
                 fact = site.facts[rule]

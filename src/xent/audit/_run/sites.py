@@ -150,6 +150,7 @@ class Site:
     ignores: bool = False  # some targets are ignored: the mean is over the others
     size: int = -1  # of the last batch
     with_grad: int = 0
+    squeezed: bool = False  # an autoencoder: its targets are what it was given
 
     def fact(self, rule: str) -> Fact:
         """Return what a rule saw here."""

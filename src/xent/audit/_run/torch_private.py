@@ -54,6 +54,11 @@ def loader_sizes(iterator: Any) -> tuple[int | None, int | None, bool]:
         return None, None, False
 
 
+def shapes_of_results(node: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of what an operation of autograd's graph returned; none if not known."""
+    return [tuple(map(int, one.shape)) for one in getattr(node, "_input_metadata", ())]
+
+
 @contextmanager
 def unseen() -> Iterator[None]:
     """Work without a graph, and so that no mode of the script counts or changes it."""

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages, recursions
+from xent.audit._follow.averaging import averages, recursions, windows
 from xent.audit._follow.pytorch import tensors
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -68,7 +68,7 @@ def binary(
     if sign == "*":
         return multiply(run, left, right, node)
     if sign in ("/", "//"):
-        return divide(run, left, right, node)
+        return divide(run, left, right, node, sign)
     if isinstance(left, Tensor):
         focal = "weight" if sign == "**" and left.focal == "1 - p" else ""
         loss = "recon" if sign == "**" and left.applied == "difference" else left.loss
@@ -178,6 +178,8 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         if isinstance(one, Tensor):
             return _with(one, other, "+")
     if isinstance(left, Mean) or isinstance(right, Mean):
+        if isinstance(left, Mean) and right == Const(1):
+            averages.one_added_to_mean(run, left, node)
         return Opaque("mean")
     return Expression("+", left, right)
 
@@ -312,7 +314,15 @@ def _scaled(loss: Loss, other: Value) -> Value:
         return loss.but(scale=None, weighted=True)
     if isinstance(other, Opaque) and not SIZE.search(other.name):
         return loss.but(weighted=True)
+    if _is_fraction(other):
+        return loss.but(weighted=True)
     return loss.but(scale=None, weighted=True)
+
+
+def _is_fraction(value: Value) -> bool:
+    """Whether this is ``min(1.0, epoch / 10)``, which no size of a batch is."""
+    caps = value.args if isinstance(value, Made) and value.name == "min" else ()
+    return any(_number(cap) and 0 < cap.value <= 1 for cap in caps)  # type: ignore[attr-defined]
 
 
 def _is_nominal(other: Value, loop: Loop | None) -> bool:
@@ -327,11 +337,12 @@ def _is_nominal(other: Value, loop: Loop | None) -> bool:
     return other == size
 
 
-def divide(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
+def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/") -> Value:
     """Divide: of a total, this is where an average is made."""
     if isinstance(left, Total):
         return averages.divided(run, left, right, node)
     if isinstance(left, Mean):
+        windows.divided_twice(run, left.of, (left.divisor, right), node)
         return left if _number(right) else Opaque("quotient")
     if isinstance(left, Zero):
         averages.nothing_added(run, left, right, node)
@@ -340,9 +351,7 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         return _divided_loss(run, left, right, node)
     if isinstance(left, Tensor):
         return _with(left, right, "/")
-    if isinstance(left, Length) and isinstance(right, Opaque | Const):
-        return Expression("/", left, right)
-    return Expression("/", left, right)
+    return Expression(sign, left, right)
 
 
 def _accumulates(run: Walk, loss: Loss, steps: Value, node: ast.AST) -> bool:

@@ -11,14 +11,13 @@ import ast
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import windows
+from xent.audit._follow.averaging import sizes, windows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
     Expression,
     Index,
-    Instance,
     Length,
     Loop,
     Loss,
@@ -29,17 +28,6 @@ from xent.audit._follow.values import (
     Value,
     Zero,
 )
-
-KNOWN_SIZES = {
-    "MNIST": (60000, 10000),
-    "FashionMNIST": (60000, 10000),
-    "KMNIST": (60000, 10000),
-    "CIFAR10": (50000, 10000),
-    "CIFAR100": (50000, 10000),
-    "SVHN": (73257, 26032),
-    "USPS": (7291, 2007),
-}
-
 
 # What samples divided by the size of a batch make of a smaller last batch.
 BATCH_QUOTIENTS = {
@@ -112,7 +100,9 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     place = run.place_of_loop(node, loop)
     counted = _counted(run, total, divisor)
     if not counted:
-        if not _powered(run, total, divisor, place):
+        if isinstance(divisor, Expression) and divisor.operator == "*":
+            windows.divided_twice(run, total, (divisor.left, divisor.right), node)
+        elif not _powered(run, total, divisor, place):
             windows.divided(run, total, divisor, node, place)
         return Mean(total, divisor, loop)
     if counted == "never reset":
@@ -149,8 +139,8 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
         return f"index {divisor.offset}"
     counted = loops.counts(divisor, loop)
     if not counted and isinstance(divisor, Const):
-        sizes = _size(run, loop)
-        counted = "samples" if sizes is not None and divisor.value == sizes else ""
+        whole = sizes.samples(run, loop)
+        counted = "samples" if whole is not None and divisor.value == whole else ""
     if counted and total.loops[:-1]:
         return "never reset" if outer and _again(loop) else ""
     return counted
@@ -203,7 +193,7 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
             fix="total += loss.item() * accumulation_steps",
         )
         return
-    if term.scale is None or _batches_of_one(loop):
+    if term.scale is None or sizes.batches_of_one(loop):
         return
     if counted in BATCH_QUOTIENTS:
         if term.scale == 0 and not term.assumed:
@@ -240,6 +230,21 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
             divisor=f"{_name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
         )
+    elif (
+        term.scale == 1
+        and counted == "samples"
+        and isinstance(divisor, Length)
+        and sizes.drops_last(loop)
+        and not sizes.divides(run, loop)
+    ):
+        run.report(
+            "X403",
+            place,  # type: ignore[arg-type]
+            count="whole batches'",
+            divisor=f"{_name(divisor)}, which counts the samples that drop_last leaves out as well",
+            fix="count what is added: n += len(x); then total / n",
+            level="warning",
+        )
 
 
 def _where(term: Loss) -> str:
@@ -251,9 +256,9 @@ def _where(term: Loss) -> str:
 
 def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
-    if _even(run, loop) or not loops.is_batches(loop):
+    if sizes.even(run, loop) or not loops.is_batches(loop):
         return
-    last = _last_batch(run, loop)
+    last = sizes.last_batch(run, loop)
     facts = {"over": over, "size": "len(x)", "loop": loop, "seen": last}
     run.report("X402", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
 
@@ -274,6 +279,28 @@ def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: o
             divisor="k, an index that starts at 0" if offset == 0 else f"the index and {offset}",
             fix="divide by (index + 1), or enumerate(loader, 1)",
         )
+
+
+def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
+    """X403: ``total / i + 1`` is not ``total / (i + 1)``."""
+    total, index = mean.of, mean.divisor
+    name = node.left.left if _is_sum_of_quotient(node) else None  # type: ignore[attr-defined]
+    if name is None or "loss" not in ast.unparse(name).lower():
+        return
+    if not isinstance(total, Total) or isinstance(total.term, Loss | Const | BatchSize):
+        return  # of a loss, the division itself was told
+    if isinstance(index, Index) and index.offset == 0 and index.loop is total.loops[-1]:
+        run.report(
+            "X403",
+            run.place(node),
+            count="k + 1",
+            divisor="k, an index that starts at 0; 1 is added to the quotient",
+            fix="divide by (index + 1): / binds tighter than +",
+        )
+
+
+def _is_sum_of_quotient(node: ast.AST) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.left, ast.BinOp)
 
 
 def mean_over_batch(run: Walk, loss: Loss, node: ast.AST) -> None:
@@ -343,80 +370,6 @@ def _averaged(loss: Loss) -> str:
     if loss.features == "sum":
         return "summed over dimensions and averaged over the batch"
     return "averaged over batch and its own dimensions"
-
-
-# ---------------------------------------------------------------------- sizes
-
-
-def _even(run: Walk, loop: Loop) -> bool:
-    source = loop.source
-    if _batches_of_one(loop):
-        return True
-    if loop.kind == "slices":
-        return False
-    if loop.kind == "range" and isinstance(source, Opaque) and "loader" not in source.name.lower():
-        return True  # one by one
-    if isinstance(source, Instance):
-        return True
-    if not isinstance(source, Made):
-        return not isinstance(source, Opaque) or not _looks_batched(loop, source)
-    if not source.name.endswith("DataLoader"):
-        return not _looks_batched(loop, source)
-    last = source.option("drop_last", 8)
-    if last is not None and not (isinstance(last, Const) and not last.value):
-        return True
-    size = loops.nominal(loop)
-    if isinstance(size, Length) or (isinstance(size, Opaque) and size.name == "0"):
-        return True  # len(x), x.shape[0]: one batch
-    whole = _size(run, loop)
-    if isinstance(size, Const) and size.value is None:
-        return True
-    guess = size.value if isinstance(size, Const) else _default(size)
-    return isinstance(guess, int) and guess > 0 and whole is not None and whole % guess == 0
-
-
-def _looks_batched(loop: Loop, source: Opaque | Made) -> bool:
-    name = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
-    return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator"))
-
-
-def _default(size: Value | None) -> object:
-    """Return the default of an argument of the command line."""
-    if isinstance(size, Opaque):
-        default = size.parts.get("default")
-        return default.value if isinstance(default, Const) else None
-    return None
-
-
-def _batches_of_one(loop: Loop) -> bool:
-    size = loops.nominal(loop)
-    return isinstance(size, Const) and size.value == 1
-
-
-def _size(run: Walk, loop: Loop) -> int | None:
-    """Return the number of samples of a loop's data set, where it is known."""
-    data = loops.dataset(loop.source)
-    for name, size in run.config.sizes.items():
-        held = (names.get(name) for names in (run.frame.names, run.frame.module.names))
-        if data is not None and (getattr(data, "name", "") == name or any(h is data for h in held)):
-            return size
-    if isinstance(data, Made):
-        sizes = KNOWN_SIZES.get(data.name.rpartition(".")[2])
-        train = data.option("train", 1)
-        if sizes and "torchvision" in data.name:
-            if train is None or (isinstance(train, Const) and train.value is True):
-                return sizes[0]
-            if isinstance(train, Const) and train.value is False:
-                return sizes[1]
-    return None
-
-
-def _last_batch(run: Walk, loop: Loop) -> str | None:
-    whole, size = _size(run, loop), loops.nominal(loop)
-    guess = size.value if isinstance(size, Const) else _default(size)
-    if whole is None or not isinstance(guess, int) or guess < 1:
-        return None
-    return f"{whole // guess} batches of {guess}, 1 of {whole % guess}"
 
 
 def _name(value: Value) -> str:

@@ -57,6 +57,45 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place
         _report(run, place, f"in the first window {k} + 1", k, "(i + 1) % k == 0", "warning")
 
 
+def divided_twice(run: Walk, total: Value, by: tuple[Value, Value], node: ast.AST) -> None:
+    """X403: a total is divided by the rounds of its window and by the number of the round."""
+    if not isinstance(total, Total) or not run.is_open(total.loops[-1]):
+        return
+    term, loop = total.term, total.loops[-1]
+    if not isinstance(term, Loss) or term.scale != 0 or term.weighted or term.nominal:
+        return
+    for window, number in (by, by[::-1]):
+        if _is_round(number, loop) and window in _windows(run, loop):
+            inner = getattr(node, "left", None)
+            for found in run.pending:  # whatever the first of the two divisions is by itself
+                if found.place[1] is inner and found.rule in ("X402", "X403"):
+                    found.unless = [True]
+            k = str(window.value) if isinstance(window, Const) else "k"
+            place = run.place_of_loop(node, loop)
+            _report(run, place, k, f"{k} and by the number of the round as well", f"total / {k}")
+            return
+
+
+def _is_round(value: Value, loop: Loop) -> bool:
+    """Whether a value counts the rounds of a loop, from wherever it started."""
+    if isinstance(value, Total):
+        return value.loops[-1] is loop and value.term == Const(1)
+    return isinstance(value, Index) and value.loop is loop
+
+
+def _windows(run: Walk, loop: Loop) -> list[Value]:
+    """Return each k of the conditions that hold here and say that a round is the k-th."""
+    found: list[Value] = []
+    for _, test, truth in run.conditions:
+        for part in _all(test) if truth else ():
+            if not isinstance(part, Expression) or part.operator not in ("==", "not"):
+                continue
+            rest = part.left
+            if isinstance(rest, Expression) and rest.operator == "%" and _is_round(rest.left, loop):
+                found.append(rest.right)
+    return found
+
+
 def _report(
     run: Walk, place: Place, count: str, divisor: str, fix: str, level: str | None = None
 ) -> None:

@@ -57,15 +57,30 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
         text = "[" + ast.unparse(node.slice).replace(" ", "").strip("()") + "]"
         if isinstance(holder, Sequence | Total):
             return Opaque("slice")
-        if isinstance(holder, Opaque):
-            made = Opaque(text, holder.batch)
-            if "padded" in holder.parts:
-                made.parts["padded"] = holder.parts["padded"]
-            return made
         if isinstance(holder, Tensor):
             return holder.but(dims=None, batch=holder.batch)
-        return holder if isinstance(holder, Tensor | Loss) else Opaque("slice")
+        if isinstance(holder, Loss):
+            return holder
+        made = Opaque(text, holder.batch) if isinstance(holder, Opaque) else Opaque("slice")
+        if isinstance(holder, Opaque) and "padded" in holder.parts:
+            made.parts["padded"] = holder.parts["padded"]
+        length = _length_of_slice(run, node.slice)
+        if length is not None:
+            made.parts["length"] = Const(length)
+        return made
     return objects.item(run, holder, evaluate(run, node.slice))
+
+
+def _length_of_slice(run: Walk, part: ast.expr) -> int | None:
+    """Return how many rows ``data[:1000]`` and ``data[-1000:]`` have, taken that there are more."""
+    if not isinstance(part, ast.Slice) or part.step is not None:
+        return None
+    if (part.lower is None) == (part.upper is None):
+        return None
+    end = evaluate(run, part.upper or part.lower)  # type: ignore[arg-type]
+    number = end.value if isinstance(end, Const) else None
+    number = number if part.upper else -number if isinstance(number, int) else None
+    return number if isinstance(number, int) and number > 0 else None
 
 
 def _binary(run: Walk, node: ast.BinOp) -> Value:

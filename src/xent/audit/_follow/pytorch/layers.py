@@ -17,6 +17,7 @@ from xent.audit._follow.values import (
     Sequence,
     Tensor,
     Value,
+    Zero,
 )
 
 LINEAR = {"Linear": 1, "LazyLinear": 0, "Bilinear": 2, "NonDynamicallyQuantizableLinear": 1}
@@ -53,6 +54,8 @@ WRAPPERS = frozenset(
         "convert_sync_batchnorm",
         "script",
         "freeze",
+        "get_peft_model",
+        "prepare_model_for_kbit_training",
     ]
 )
 WITH_NORMS = tuple(
@@ -80,7 +83,7 @@ HEADS = ("fc", "classifier", "head", "heads", "last_linear")
 
 def wrapped(name: str, args: list[Value]) -> Value | None:
     """Return what is inside a wrapper such as DataParallel."""
-    if not name.startswith(("torch.", "apex.", "accelerate.")) or not args:
+    if not name.startswith(("torch.", "apex.", "accelerate.", "peft.")) or not args:
         return None
     return args[0] if name.rpartition(".")[2] in WRAPPERS else None
 
@@ -144,7 +147,25 @@ def call(
     if "transformers." in made.name and ("labels" in options or spread):
         return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
-    return Opaque("output", batches[0] if batches else None)
+    output = Opaque("output", batches[0] if batches else None)
+    if _given_dropout(made):
+        note_forward(run, made, node)
+    if "labels" in options and batches:
+        return losses.of_labels(run, output, node, made.name.rpartition(".")[2])
+    return output
+
+
+DROPOUT = re.compile(r"(\w+_)?drop(out)?(_?(p|prob|rate|ratio))?", re.I)
+
+
+def _given_dropout(made: Made) -> bool:
+    """Whether a class that could not be read is made with a rate of dropout: it has a Dropout."""
+    for name, rate in made.options.items():
+        if DROPOUT.fullmatch(name) is not None:
+            default = rate.parts.get("default") if isinstance(rate, Opaque) else rate
+            if not isinstance(default, Const | Zero) or default.value not in (0, None, False):
+                return True
+    return any(isinstance(a, Opaque) and DROPOUT.fullmatch(a.name) for a in made.args)
 
 
 def _is_inner(run: Walk) -> bool:
@@ -265,7 +286,7 @@ def differs_in_training(module: Value, seen: set[int] | None = None) -> str:
                 return "BatchNorm"
             return "Dropout" if name.startswith(WITH_DROPOUT) else ""
         elif not module.name.startswith("torch"):
-            return ""
+            return "Dropout" if _given_dropout(module) else ""
         parts = [*module.args, *module.attrs.values()]
     elif isinstance(module, Instance):
         parts = list(module.attrs.values())

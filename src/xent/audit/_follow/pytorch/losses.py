@@ -218,14 +218,19 @@ def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
     return Loss(0, run.place(node), value.batch, grad=grad, assumed=name, by_name=True)
 
 
-def of_labels(run: Walk, output: Opaque, node: ast.AST) -> Value:
-    """Follow a call ``model(..., labels=...)``, whose output has the loss: a mean over tokens."""
+def of_labels(run: Walk, output: Opaque, node: ast.AST, assumed: str = "") -> Value:
+    """Follow a call ``model(..., labels=...)``, whose output has the loss: a mean over tokens.
+
+    Of a model that could not be read (its name is ``assumed``) only what is called so is a loss.
+    """
     _site(run, node)
     loop = run.batch_loop([output.batch] if output.batch else [])
-    loss = Loss(0, run.place(node), loop, grad=not run.without_grad, features="mean")
+    grad = not run.without_grad
+    loss = Loss(0, run.place(node), loop, grad=grad, features="mean", assumed=assumed)
     output.parts["loss"] = loss
-    output.parts["item", 0] = loss
     output.parts["item", "loss"] = loss
+    if not assumed:
+        output.parts["item", 0] = loss
     return output
 
 
@@ -319,6 +324,7 @@ def _logits(run: Walk, output: Tensor, node: ast.AST) -> None:
     elif applied == "softmax":
         facts = {"line": _line(run, output), "floor": _floor(output.features)}
         run.report("X101", run.place(node), **facts)
+        _cut_below(run, output.below)
     elif applied == "sigmoid":
         facts = {"line": _line(run, output), "floor": _floor(output.features)}
         run.report("X103", run.place(node), **facts)
@@ -329,6 +335,14 @@ def _logits(run: Walk, output: Tensor, node: ast.AST) -> None:
             _activation(run, output, "warning", node)
     elif applied == "log_softmax" and output.below is not None:
         _below(run, output.below)
+
+
+def _cut_below(run: Walk, below: Tensor | None) -> None:
+    """X104: below a softmax that must go as well, the logits are cut at 0."""
+    while below is not None and below.applied == "Dropout":
+        below = below.below
+    if below is not None and below.applied == "ReLU" and below.place is not None:
+        _activation(run, below, "error", below.place[1])
 
 
 def _below(run: Walk, below: Tensor) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from xent.audit._run.torch_private import shapes_of_results
 
 NODE_NAME = re.compile(r"Backward\d*$")
 VIEW_NODES = frozenset(
@@ -22,6 +24,7 @@ LINEAR_NODES = frozenset(
     ["Addmm", "Mm", "Linear", "Baddbmm", "Bmm", "Convolution", "MkldnnConvolution"]
 )
 MOST_NODES = 20_000
+PADDED = 8  # how much longer than the rows what a convolution was padded to may be
 
 
 def name_of(node: Any) -> str:
@@ -73,16 +76,43 @@ def dropped(node: Any) -> bool:
     return bool(largest > 1) and bool(((noise == 0) | (noise == largest)).all())
 
 
-def walk(node: Any) -> Iterator[Any]:
-    """Yield every node that leads to one, each once."""
+def walk(node: Any, through: Callable[[Any], bool] = lambda node: True) -> Iterator[Any]:
+    """Yield every node that leads to one, each once; ``through`` says behind which to look on."""
     todo, known = [node], {node}
     while todo and len(known) < MOST_NODES:
         one = todo.pop()
         yield one
+        if not through(one):
+            continue
         for following, _ in one.next_functions:
             if following is not None and following not in known:
                 known.add(following)
                 todo.append(following)
+
+
+def squeezed(tensor: Tensor, size: int, length: int) -> bool:
+    """Whether what entered embeddings came here through something that has no positions.
+
+    So an autoencoder tells again what it was given. Steps of a recurrent layer that PyTorch makes
+    one by one, and packed rows, are taken to keep the positions.
+    """
+    if tensor.grad_fn is None or not any(name_of(n) == "Embedding" for n in walk(tensor.grad_fn)):
+        return False
+
+    def keeps(node: Any) -> bool:
+        shapes = shapes_of_results(node)
+        wide = [d for shape in shapes for d in shape]
+        return not shapes or any(
+            length <= d <= length + PADDED or d in (size * length, size * (length + 1))
+            for d in wide
+        )
+
+    for node in walk(tensor.grad_fn, keeps):
+        name = name_of(node)
+        steps = name in ("Stack", "Cat") and len(node.next_functions) >= length
+        if steps or name in ("Embedding", "PackPaddedSequence"):
+            return False
+    return True
 
 
 def saved(node: Any) -> Iterator[tuple[str, Tensor]]:

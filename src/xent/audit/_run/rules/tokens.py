@@ -32,6 +32,11 @@ def shifts(site: Site, call: LossCall) -> None:
                 verdicts.setdefault(verdict, ids)
             if not time_first or verdict == "right":
                 _padding(site, call, entered, ids, target, ignored)
+    if "copy" in verdicts:
+        rows, length = verdicts["copy"].shape
+        site.squeezed |= graph.squeezed(call.output, rows, min(length, call.target.numel() // rows))
+        if site.squeezed:
+            del verdicts["copy"]
     if not verdicts:
         return
     for rule, verdict in (("X501", "copy"), ("X502", "twice"), ("X207", "wrapped")):

@@ -1,0 +1,127 @@
+"""How many samples and batches there are, as far as reading can know."""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow import loops
+from xent.audit._follow.run import Walk
+from xent.audit._follow.values import (
+    Const,
+    Instance,
+    Length,
+    Loop,
+    Made,
+    Opaque,
+    Value,
+)
+
+KNOWN_SIZES = {
+    "MNIST": (60000, 10000),
+    "FashionMNIST": (60000, 10000),
+    "KMNIST": (60000, 10000),
+    "CIFAR10": (50000, 10000),
+    "CIFAR100": (50000, 10000),
+    "SVHN": (73257, 26032),
+    "USPS": (7291, 2007),
+}
+
+
+def even(run: Walk, loop: Loop) -> bool:
+    """Whether all batches are of one size, or nothing says that the last may be smaller."""
+    source = loop.source
+    if batches_of_one(loop):
+        return True
+    if loop.kind == "slices":
+        return divides(run, loop)
+    if loop.kind == "range" and isinstance(source, Opaque) and "loader" not in source.name.lower():
+        return True  # one by one
+    if isinstance(source, Instance):
+        return True
+    if not isinstance(source, Made):
+        return not isinstance(source, Opaque) or not _looks_batched(loop, source)
+    if not source.name.endswith("DataLoader"):
+        return not _looks_batched(loop, source)
+    last = source.option("drop_last", 8)
+    if last is not None and not (isinstance(last, Const) and not last.value):
+        return True
+    size = loops.nominal(loop)
+    if isinstance(size, Length) or (isinstance(size, Opaque) and size.name == "0"):
+        return True  # len(x), x.shape[0]: one batch
+    if isinstance(size, Const) and size.value is None:
+        return True
+    return divides(run, loop)
+
+
+def divides(run: Walk, loop: Loop) -> bool:
+    """Whether the size of a batch is known to divide the number of samples."""
+    whole, size = samples(run, loop), loops.nominal(loop)
+    guess = size.value if isinstance(size, Const) else _default(size)
+    return isinstance(guess, int) and guess > 0 and whole is not None and whole % guess == 0
+
+
+def drops_last(loop: Loop) -> bool:
+    """Whether a loop's loader is told to leave out a smaller last batch."""
+    source = loop.source
+    if not isinstance(source, Made) or not source.name.endswith("DataLoader"):
+        return False
+    last = source.option("drop_last", 8)
+    return isinstance(last, Const) and last.value is True
+
+
+def _looks_batched(loop: Loop, source: Opaque | Made) -> bool:
+    name = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
+    return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator"))
+
+
+def _default(size: Value | None) -> object:
+    """Return the default of an argument of the command line."""
+    if isinstance(size, Opaque):
+        default = size.parts.get("default")
+        return default.value if isinstance(default, Const) else None
+    return None
+
+
+def batches_of_one(loop: Loop) -> bool:
+    """Whether a loop's loader gives one sample at a time."""
+    size = loops.nominal(loop)
+    return isinstance(size, Const) and size.value == 1
+
+
+def samples(run: Walk, loop: Loop) -> int | None:
+    """Return the number of samples of a loop's data set, where it is known."""
+    data = loop.source if loop.kind == "slices" else loops.dataset(loop.source)
+    for name, size in run.config.sizes.items():
+        held = (names.get(name) for names in (run.frame.names, run.frame.module.names))
+        if data is not None and (getattr(data, "name", "") == name or any(h is data for h in held)):
+            return size
+    length = data.parts.get("length") if isinstance(data, Opaque) else _of_subset(data)
+    if isinstance(length, Const) and isinstance(length.value, int):
+        return length.value
+    if isinstance(data, Made):
+        sizes = KNOWN_SIZES.get(data.name.rpartition(".")[2])
+        train = data.option("train", 1)
+        if sizes and "torchvision" in data.name:
+            if train is None or (isinstance(train, Const) and train.value is True):
+                return sizes[0]
+            if isinstance(train, Const) and train.value is False:
+                return sizes[1]
+    return None
+
+
+def _of_subset(data: Value | None) -> Value | None:
+    """Return n of ``Subset(data, range(n))``."""
+    if not isinstance(data, Made) or data.name.rpartition(".")[2] != "Subset":
+        return None
+    rows = data.option("indices", 1)
+    known = isinstance(rows, Made) and rows.name.rpartition(".")[2] in ("range", "arange")
+    return rows.args[0] if known and len(rows.args) == 1 else None  # type: ignore[union-attr]
+
+
+def last_batch(run: Walk, loop: Loop) -> str | None:
+    """Say how many batches of which size there are, where it is known."""
+    whole, size = samples(run, loop), loops.nominal(loop)
+    guess = size.value if isinstance(size, Const) else _default(size)
+    if whole is None or not isinstance(guess, int) or guess < 1:
+        return None
+    return f"{whole // guess} batches of {guess}, 1 of {whole % guess}"
