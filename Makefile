@@ -31,8 +31,12 @@ $(RIVALS): $(READY)
 demo: $(READY)    ## train on real digits under five losses, compare them in bits, write report.html
 	$(BIN)/xent demo
 
+# A file stays in one process, and what it sets up is set up once; tests/conftest.py gives the order,
+# in which the two seldom compile the same loop at the same time.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(RIVALS)   ## run the everyday tests
-	$(BIN)/python -m pytest -n 2 -m "not long"
+	$(BIN)/python -m pytest $(TWO) -m "not long"
 
 test-long: $(RIVALS)  ## run the long tests: many kill -9, many examples
 	$(BIN)/python -m pytest -n 2 -m long
@@ -46,12 +50,23 @@ EXACT := tests/math tests/measures/test_accuracy.py tests/measures/test_differen
 	tests/losses/test_accuracy.py tests/losses/test_kernels.py tests/losses/test_small_batches.py
 test-generic: $(READY)  ## run the tests of exactness and of equal bits without FMA and AVX, and with AVX2 alone
 	for level in $(LEVELS); do NUMBA_CPU_NAME=$$level NUMBA_CPU_FEATURES= \
-		$(BIN)/python -m pytest -n 2 -m "not long" $(EXACT) || exit 1; done
+		$(BIN)/python -m pytest $(TWO) -m "not long" $(EXACT) || exit 1; done
 
-# The rooms' own tests, quick ones: what an old library breaks, it breaks at once.
-OLDEST := tests/cellar tests/cli tests/evaluation tests/trees tests/language tests/measures tests/losses tests/training
+# What calls the libraries: data frames and files, commands, pages, estimators, distributions, JAX,
+# and, for Numba, exactness. An old Numba compiles half as long again, so not all of every room.
+OLDEST := tests/cellar tests/trees/test_estimators.py tests/trees/test_wide_tables.py \
+	tests/trees/test_other_arrays.py tests/trees/test_sparse.py tests/trees/test_zones.py \
+	$(addprefix tests/cli/test_,addresses.py bad_files.py commands.py evaluate_arrays.py \
+		evaluate_command.py help.py measures_commands.py terminals.py) \
+	$(addprefix tests/evaluation/test_,accumulator.py calibrate.py compare_page.py evaluate.py \
+		hooks.py html.py other_calibrators.py) \
+	tests/measures/densities tests/measures/tables \
+	$(addprefix tests/measures/test_,accuracy.py differences.py gradients.py sparse.py \
+		symbols.py transforms.py) \
+	$(addprefix tests/training/test_,classifier.py dense.py encoding.py export.py images.py) \
+	tests/language/test_counts.py tests/losses/test_accuracy.py
 test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.toml names
-	.venv-oldest/bin/python -m pytest -n 2 -m "not long" -o filterwarnings=default $(OLDEST)
+	.venv-oldest/bin/python -m pytest $(TWO) -m "not long" -o filterwarnings=default $(OLDEST)
 
 $(OLD): pyproject.toml constraints-oldest.txt
 	@$(ENOUGH)

@@ -238,7 +238,7 @@ def short_lines(lines: list[str], folder: Path) -> list[str]:
 def ids_alone(
     model: NGramModel, lines: list[str], bins: Path | None, binary: Path, source: Path, folder: Path
 ) -> str:
-    from xent.language._text import sentence_starts
+    from xent.language._lines._text import sentence_starts
 
     ids = next(iter(model.reader().ids(lines)))
     starts = sentence_starts(ids)

@@ -26,25 +26,28 @@ from pathlib import Path
 SOURCES = Path(__file__).parent.parent / "src"
 COMMAND = "from xent.cli import main; main()"
 # None that starts threads when it is imported.
-LOADED_AHEAD = [
+LOADED_AHEAD = (
     "torch", "torch.optim", "torch.utils.data", "sklearn.base", "sklearn.utils.validation",
     "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "narwhals", "altair", "jinja2",
     "torch._dynamo", "scipy.special", "scipy.stats", "scipy.optimize", "numba", "pandas",
     "pyarrow.pandas_compat", "pydantic", "typer._adapters", "vl_convert", "sklearn.datasets",
     "safetensors.numpy", "xent.cli", "xent.measures", "xent.losses", "xent.evaluation",
     "xent.training", "xent.language", "xent.trees",
-]  # fmt: skip
+)  # fmt: skip
 
 
-def python(code, *arguments, cwd, environment=None):
-    """Do what `python -c CODE ARGUMENTS` does in a folder, and return what `subprocess.run` would."""
+def python(code, *arguments, cwd, environment=None, ahead=LOADED_AHEAD):
+    """Do what `python -c CODE ARGUMENTS` does in a folder, and return what `subprocess.run` would.
+
+    ``ahead`` names the modules that are loaded already.
+    """
     if not hasattr(os, "fork"):
         return fresh(code, *arguments, cwd=cwd, environment=environment)
     run, env = _started(code, arguments, environment)
     with tempfile.TemporaryDirectory() as folder:
         output, errors = Path(folder) / "output", Path(folder) / "errors"
         request = [code, run[3:], str(cwd), env, str(output), str(errors)]
-        server = _server(os.getpid())
+        server = _server(os.getpid(), ahead)
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         status = server.stdout.readline()
@@ -69,9 +72,10 @@ def xent(*arguments, cwd, environment=None):
 
 
 @cache
-def _server(_process):
+def _server(_process, ahead):
     run = [sys.executable, "-c", f"import sys; sys.path[0] = {str(Path(__file__).parent)!r}\n"]
     run[-1] += "from children import serve; serve()"
+    run += ahead
     env = {**os.environ, "PYTHONPATH": str(SOURCES)}
     server = subprocess.Popen(
         run, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -83,7 +87,7 @@ def _server(_process):
 def serve():
     """Fork a child for each line of stdin; answer with its exit code."""
     sys.path[0] = ""
-    for name in LOADED_AHEAD:
+    for name in sys.argv[1:]:
         with suppress(ImportError):
             importlib.import_module(name)
     # A forked child would have the locks of threads, but not the threads.
@@ -111,6 +115,11 @@ def _become(code, arguments, folder, environment, output, errors):
         os.close(opened)
     if asked := environment.get("PYTHONWARNINGS"):
         warnings.simplefilter(asked)
+    # What an interpreter, and Numba when it is imported, reads of the environment.
+    sys.path[1:1] = [p for p in environment["PYTHONPATH"].split(os.pathsep) if p not in sys.path]
+    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+    if numba := sys.modules.get("numba"):
+        numba.core.config.reload_config()
     sys.argv = ["-c", *arguments]
     program = sys.modules["__main__"] = types.ModuleType("__main__")
     try:

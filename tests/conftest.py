@@ -6,6 +6,7 @@ import os
 # wait for one another on a small machine. Tests of threads ask for theirs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -26,8 +27,15 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.fixture
+def repeats(request):
+    """How often a long test does what it repeats: as it says, or a tenth of it in the short form."""
+    return lambda times: times // 10 if request.config.getoption("--one-case") else times
+
+
 def pytest_collection_modifyitems(config, items):
     """`-m long --one-case` is the short form of the long tests."""
+    items[:] = rooms_in_turns(config.rootpath, items)
     if not config.getoption("--one-case"):
         return
     wanted = [item for item in items if item.get_closest_marker("long") is not None]
@@ -35,3 +43,26 @@ def pytest_collection_modifyitems(config, items):
     kept = set(map(id, first.values()))
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = [item for item in items if id(item) in kept]
+
+
+def rooms_in_turns(root, items):
+    """Return the tests ordered so that a file of each room comes before the second file of any.
+
+    Two processes that take file after file are then in different rooms, and seldom compile the same
+    loop at the same time. What goes through several rooms, and is no room's own, comes after them.
+    """
+    files = {}  # of each folder, in the order in which they were found
+    for item in items:
+        files.setdefault(_folder(root, item.path), {}).setdefault(item.path)
+    turn = {
+        path: (not (root / "src" / "xent" / folder[-1]).is_dir() or folder[0] == "src", at)
+        for folder, found in files.items()
+        for at, path in enumerate(found)
+    }
+    return sorted(items, key=lambda item: turn[item.path])
+
+
+def _folder(root, path):
+    """Name the folder of tests/ or of src/xent/ in which a file lies, at whatever depth."""
+    parts = path.relative_to(root).parts
+    return parts[: 3 if parts[0] == "src" else 2] if len(parts) > 2 else parts[:1]

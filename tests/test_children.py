@@ -1,6 +1,7 @@
 """A forked child is what a fresh process would be."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,19 @@ def test_a_child_leaves_nothing_to_the_next(tmp_path):
     assert (done.returncode, done.stderr) == (1, "a sentence\n")
     assert children.python("import os; os.kill(os.getpid(), 9)", cwd=tmp_path).returncode == -9
     assert children.xent("--version", cwd=tmp_path).stdout.startswith("xent 0.")
+
+
+def test_the_files_of_each_room_come_in_turns():
+    from types import SimpleNamespace
+
+    from conftest import rooms_in_turns
+
+    root = Path(__file__).parents[1]
+    names = ["bits/a", "losses/1", "losses/1", "losses/2", "trees/3", "trees/deep/4", "test_5"]
+    paths = [root / "tests" / name for name in names] + [root / "src/xent/trees/b.py"] * 2
+    found = rooms_in_turns(root, [SimpleNamespace(path=path) for path in paths])
+    order = [str(item.path.relative_to(root)) for item in found]
+    assert order == [
+        *["tests/losses/1"] * 2, "tests/trees/3", "tests/losses/2", "tests/trees/deep/4",
+        "tests/bits/a", "tests/test_5", *["src/xent/trees/b.py"] * 2,
+    ]  # fmt: skip

@@ -25,6 +25,7 @@ from xent import _check
 from xent._leftovers import in_any_case, open_locked, remove_dead
 
 Arrays = dict[str, NDArray[Any]]
+NAME_BYTES = 200  # of a file's name that its hidden neighbour's has
 THREADED_BYTES = 1 << 24  # whose checksums take milliseconds
 StoredState = dict[str, Any]
 
@@ -65,6 +66,8 @@ def check_target(path: str | os.PathLike[str], *, argument: str = "path") -> Non
         raise _check.invalid(argument, "lie in a folder that exists", f"{str(path)!r}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _check.invalid(argument, "lie in a folder one may write to", f"{str(path)!r}")
+    if Path(path).exists() and not os.access(path, os.W_OK):
+        raise _check.invalid(argument, "name a file one may write to", f"{str(path)!r}")
 
 
 @contextmanager
@@ -97,8 +100,10 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
         return
     check_target(path, argument=argument)
     target = Path(path).resolve()
-    remove_dead(target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 8}.tmp"))
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    # A name may have 255 bytes, and the neighbour's is longer.
+    start = os.fsdecode(os.fsencode(target.name)[:NAME_BYTES])
+    remove_dead(target.parent.glob(f".{glob.escape(start)}.{'[0-9a-f]' * 8}.tmp"))
+    beside = target.with_name(f".{start}.{secrets.token_hex(4)}.tmp")
     try:
         with open_locked(beside) as file:
             yield file
@@ -214,7 +219,12 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def load(
-    path: str | os.PathLike[str], *, format: str, version: int, mmap: bool = False
+    path: str | os.PathLike[str],
+    *,
+    format: str,
+    version: int,
+    mmap: bool = False,
+    argument: str = "path",
 ) -> tuple[StoredState, Arrays]:
     """Read what `save` wrote, after checking that it is that, and whole.
 
@@ -229,6 +239,8 @@ def load(
     mmap : bool
         Leave the arrays on disk and map them read-only. Their checksums are computed all the same.
         A file that is cut short while it is mapped kills the process that reads beyond its end.
+    argument : str
+        What the caller calls ``path``, for the error message.
 
     Returns
     -------
@@ -246,7 +258,7 @@ def load(
 
     shown = f"{str(path)!r}"
     if Path(path).is_dir():
-        raise _check.invalid("path", f"be a {format} file", f"the folder {shown}")
+        raise _check.invalid(argument, f"be a {format} file", f"the folder {shown}")
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file {shown}.")
     try:
@@ -255,10 +267,10 @@ def load(
             metadata = file.metadata() or {}
     except SafetensorError:
         got = f"{shown}, which is none or is damaged"
-        raise _check.invalid("path", f"be a {format} file", got) from None
+        raise _check.invalid(argument, f"be a {format} file", got) from None
     if metadata.get("format") != format:
         found = metadata.get("format", "something else")
-        raise _check.invalid("path", f"be a {format} file", f"{shown}, which holds {found}")
+        raise _check.invalid(argument, f"be a {format} file", f"{shown}, which holds {found}")
     try:
         written = int(metadata["format_version"])
         checksums = json.loads(metadata["checksums"])

@@ -5,6 +5,7 @@ import datetime as dt
 import gzip
 import io
 import lzma
+import os
 import warnings
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from xent import _table
 from xent._table import Csv
 from xent._table.files import compression, dialect
-from xent._table.files.blocks import wider_type
+from xent._table.files.blocks import check_json, read_csv, wider_type
 from xent._table.frames import read_at_once
 from xent._table.frames.at_once import FLAG_FORM, NUMBER_FORM, OTHER_FORM
 from xent._table.frames.doubts import doubt_names, read_as_values
@@ -249,3 +250,26 @@ def test_text_that_reads_like_numbers_or_dates_is_doubted(levels, said, advice):
     assert said in words
     assert words.endswith(advice)
     assert ("commas" in words) == ("commas" in advice)
+
+
+@pytest.mark.parametrize("depth", [998, 999])
+def test_lists_may_be_many_and_as_deep_as_is_said(tmp_path, depth):
+    """What is counted is how many are inside one another, with those of the line itself."""
+    beside = "[" + ",".join(["[]"] * 3000) + "]"
+    check_json(
+        f'{{"a": {beside}}}\n{{"a": {"[" * depth}{"]" * depth}, "b": {beside}}}'.encode(), "t"
+    )
+    (tmp_path / "t.jsonl").write_text(f'{{"a": {beside}, "b": 1}}\n' * 2)
+    assert _table.read(tmp_path / "t.jsonl")["b"].to_pylist() == [1, 1]
+    with pytest.raises(ValueError, match=r"line 2 nests 1,001 lists or objects, above 1,000"):
+        check_json(f'{{"a": {beside}}}\n{{"a": {"[" * 1000}{"]" * 1000}}}'.encode(), "t")
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_what_gives_its_rows_but_once_is_read_once(tmp_path, monkeypatch):
+    """A column that is something else later needs a second reading, which a pipe has not."""
+    (tmp_path / "t.csv").write_text("\n".join(["a,b", *["1,2"] * 9000, "x,2"]))
+    assert read_csv(tmp_path / "t.csv", ".csv", (), None, lambda _: None)["a"][-1].as_py() == "x"
+    monkeypatch.setattr(os.path, "isfile", lambda _: False)
+    with pytest.raises(pa.ArrowInvalid, match="conversion error"):
+        read_csv(tmp_path / "t.csv", ".csv", (), None, lambda _: None)

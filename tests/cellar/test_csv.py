@@ -51,6 +51,17 @@ def test_what_cannot_be(tmp_path, options, sentence):
         assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_semicolons_are_wrong_where_commas_are_meant(tmp_path, name):
+    """Between tabs they are text: what is wrong there is something else."""
+    between = {"t.csv": ",", "t.tsv": "\t"}[name]
+    (tmp_path / name).write_text(f"a;b;c{between}d\n1;2;3{between}4\n5{between}6{between}7\n")
+    with pytest.raises(ValueError) as caught:
+        _table.read(tmp_path / name, csv=Csv())
+    assert ("semicolons in" in str(caught.value)) is (name == "t.csv")
+    assert ("line 3" in str(caught.value)) is (name == "t.tsv")
+
+
 @pytest.mark.parametrize("row", [1, 5, 100_000])
 def test_the_first_line_that_is_not_utf8(tmp_path, row):
     """Also beyond the first block, whose types are those of the columns."""

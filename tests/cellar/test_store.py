@@ -180,6 +180,32 @@ def test_writing_keeps_links_and_permissions(tmp_path):
     assert real.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_file_that_is_shut_is_left_alone(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    path.write_bytes(b"old")
+    may, may_write = os.access, []
+    monkeypatch.setattr(os, "access", lambda p, how: may(p, how) and (p != path or may_write))
+    with pytest.raises(
+        ValueError, match=r"`path` must name a file one may write to, got '.*model'"
+    ):
+        write(path)  # a rename would ask nobody
+    assert path.read_bytes() == b"old"
+    may_write.append(True)
+    write(path)
+
+
+@pytest.mark.parametrize("letter", ["x", "\u4ea4"])
+def test_the_longest_name_is_written(tmp_path, letter):
+    path = tmp_path / (letter * (255 // len(letter.encode())))
+    for half in (b"old", b"new"):
+        with _store.writing(path) as file:
+            file.write(half)
+        assert path.read_bytes() == half
+        assert os.listdir(tmp_path) == [path.name]
+    with pytest.raises(OSError, match="File name too long"):
+        _store.check_target(tmp_path / ("x" * 256))
+
+
 def test_no_folder_no_file(tmp_path):
     with pytest.raises(ValueError, match="`path` must lie in a folder that exists"):
         write(tmp_path / "missing" / "a")
@@ -210,7 +236,7 @@ def test_bytes_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.long)])
-def test_killed_while_writing(tmp_path, kills):
+def test_killed_while_writing(tmp_path, kills, repeats):
     """After kill -9 at any moment the file is one that was saved, never a mixture."""
     path = tmp_path / "state"
     code = textwrap.dedent(f"""
@@ -224,7 +250,7 @@ def test_killed_while_writing(tmp_path, kills):
                         arrays={{"x": np.full(300_000, float(n))}})
     """)
     rng = np.random.default_rng(0)
-    for _ in range(kills):
+    for _ in range(repeats(kills)):
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         child.stdout.readline()
         try:

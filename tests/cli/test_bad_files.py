@@ -148,7 +148,7 @@ FILES = [
     ("objects.npz", npz(target=np.array([{}], object)), "'objects.npz' cannot be read as NPZ: it holds Python objects, which are never loaded."),
     ("lengths.npz", npz(target=[0, 1], p_0=[0.5]), "'lengths.npz' cannot be read as NPZ"),
     ("complex.npz", npz(target=[0], p_0=[1j]), "'p_0' holds complex numbers, not columns"),
-    ("table.xlsx", text("PK"), "must end in '.parquet', '.csv', '.tsv', '.jsonl', '.ndjson', '.npz' or '.npy', got 'table.xlsx'"),
+    ("table.xlsx", text("PK"), "must end in '.parquet', '.csv', '.tsv', '.jsonl', '.ndjson', '.npz', '.npy', '.arrow', '.feather' or '.ipc', got 'table.xlsx'"),
     ("missing.csv", lambda name: None, "There is no file 'missing.csv'."),
     ("folder.csv", os.mkdir, "where FILE is a folder"),
     ("loop.csv", lambda name: os.symlink(name, name), "'loop.csv'"),
@@ -159,6 +159,7 @@ FILES = [
     ("good.csv --log-probs p_*", None, "`--log-probs` must be of probabilities that sum to 1 in every row"),
     ("good.csv --by g", None, "`--by` must name a column of 'good.csv', got 'g'"),
     ("good.csv --truth missing.csv --id p_a", None, "There is no file 'missing.csv'."),
+    ("good.csv --truth label", None, "There is no file 'label'. If it is the column of true classes, pass --target 'label'."),
     ("good.csv --html nowhere/x.html", None, "`--html` must lie in a folder that exists, got 'nowhere/x.html'"),
     ("good.csv --against good.csv", None, "`--against` must be a table that xent evaluate --rows wrote in bits"),
 ]  # fmt: skip
@@ -222,6 +223,16 @@ def test_a_full_disk(monkeypatch, capfd):
         assert output in said
     said = refused(monkeypatch, capfd, "evaluate", "good.csv", "--json", "/dev/full")
     assert said == "[Errno 28] No space left on device: '/dev/full'"
+
+
+def test_where_memory_ends(monkeypatch, capfd):
+    def none_left(*options, **more):
+        raise MemoryError("Unable to allocate 7.28 TiB for an array")
+
+    monkeypatch.setattr(_table, "scan", none_left)
+    for command in ("rank", "evaluate"):
+        said = refused(monkeypatch, capfd, command, "good.csv", "--target", "target")
+        assert said.startswith("There is not enough memory for this. Unable to allocate 7.28 TiB")
 
 
 @contextlib.contextmanager

@@ -146,6 +146,7 @@ def test_rounded_probabilities_need_a_word(tmp_path):
 def test_demo_puts_cross_entropy_ahead(tmp_path):
     result = xent("demo", "--epochs", "2", "--seeds", "2", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+    assert "held out. 2 epochs under each loss." in result.stdout
     # The first table, of the terminal and of the page, is the fair one.
     assert 0 < result.stdout.index("own rate") < result.stdout.index("<- fewest bits")
     assert "X101 double-softmax: cross-entropy takes logits" in result.stdout

@@ -89,7 +89,10 @@ def test_what_differs_is_named(expected):
         compared("old.csv", "bad.parquet", "--id", "id", "--ignore", "a")
     with pytest.raises(ValueError, match=r"must name two files or more, got 'old.csv' alone"):
         compared("old.csv")
-    with pytest.raises(ValueError, match=r"`--group` must name a column of 'new.parquet', got 'si"):
+    sentence = (
+        r"`--group` must name a column of 'new.parquet', got 'site'. It has 'p_c', .* and 'tar"
+    )
+    with pytest.raises(ValueError, match=sentence):
         compared("new.parquet", "old.csv", "--id", "id", "--group", "site")
     with pytest.raises(ValueError, match="`--test` must be 't', 'sign_flip' or 'bootstrap', got"):
         compared("old.csv", "new.parquet", "--id", "id", "--test", "ttest")
@@ -128,6 +131,64 @@ def test_against_what_was_written_before(expected):
         run(*args, "--base", "e")
     with pytest.raises(ValueError, match=r"that xent evaluate --rows wrote in bits, got"):
         run("evaluate", "new.parquet", "--against", "old.csv")
+
+
+@pytest.mark.parametrize(("weight", "other"), [(2.0, 1.0), (1.0, 3.0)])
+def test_a_weight_that_differs_is_named_by_its_row_in_the_file(
+    tmp_path, monkeypatch, weight, other
+):
+    """Rows that do not count, before it, are rows of the file all the same."""
+    monkeypatch.chdir(tmp_path)
+    target, p = ["z", "a", "z", "b", "a", "b"], np.array([0.5, 0.9, 0.5, 0.25, 0.75, 0.5])
+    table = {"id": list("uvwxyz"), "target": target, "p_a": p, "p_b": 1 - p}
+    _table.write("old.csv", {**table, "w": [1.0, 1, 1, 1, weight, 1]})
+    _table.write("new.csv", {**table, "w": [1.0, 1, 1, 1, other, 1]})
+    args = ("--ignore", "z", "--weights", "w")
+    run("evaluate", "old.csv", "--drop", "id", *args, "--rows", "rows.csv")
+    run("evaluate", "old.csv", "--drop", "id", *args, "--against", "rows.csv")
+    sentence = f"got {weight:g} and not {other:g} at row 4 of that"
+    with pytest.raises(ValueError, match=rf"`--against` must have the weights .* {sentence}"):
+        run("evaluate", "new.csv", "--drop", "id", *args, "--against", "rows.csv")
+    run("evaluate", "old.csv", "--id", "id", *args, "--rows", "rows.csv")
+    with pytest.raises(ValueError, match=rf"`--against` must have the weights .* {sentence}"):
+        run("evaluate", "new.csv", "--id", "id", *args, "--against", "rows.csv")
+
+
+@pytest.mark.parametrize("more", [(), ("--id", "id")])
+def test_against_rows_whose_truth_is_missing(tmp_path, monkeypatch, more):
+    """They are left out of both, and all others are told by their places in the file, or their ids."""
+    monkeypatch.chdir(tmp_path)
+    p, q = np.array([0.5, 0.9, 0.25, 0.75, 0.5]), np.array([0.5, 0.8, 0.5, 0.25, 0.5])
+    truth = [None, "a", "b", None, "a"]
+    for name, own in (("old.csv", q), ("new.csv", p)):
+        _table.write(name, {"id": list("vwxyz"), "target": truth, "p_a": own, "p_b": 1 - own})
+    args = ("--drop-missing-target", *(more or ("--drop", "id")))
+    run("evaluate", "old.csv", *args, "--rows", "rows.csv")
+    assert _table.read("rows.csv")["row"].to_pylist() == [1, 2, 4]
+    found = json.loads(
+        run("evaluate", "new.csv", *args, "--against", "rows.csv", "--json", "-").stdout
+    )
+    (d,) = found["against"]["differences"]
+    assert d["difference"] == pytest.approx(math.log2(0.8 * 0.5 / (0.9 * 0.75)) / 3)
+
+
+def test_what_is_wrong_is_called_as_it_was_typed(tmp_path, monkeypatch):
+    """Each argument of the library has a name of its own on the command line."""
+    monkeypatch.chdir(tmp_path)
+    table = {"target": ["a", "b", "a"], "p_a": [0.5, 0.25, 0.75], "p_b": [0.5, 0.75, 0.25]}
+    _table.write("x.csv", {**table, "w": [1.0, -1.0, 1.0], "g": ["u", "v", "v"]})
+    for options, sentence in (
+        (("--weights", "w"), "`--weights` must be finite, 0 or more, got -1.0 at row 1"),
+        (("--weights", "g"), "`--weights` must hold numbers in column 'g'"),
+        (("--resamples", 3), "`--resamples` must be an integer of at least 100, got 3"),
+        (("--confidence", 2), "`--confidence` must be between 0 and 1, both excluded, got 2.0"),
+        (("--pairs", "each"), "`--pairs` must be 'first' or 'all', got 'each'"),
+        (("--interval", "t"), "`--interval` must be 'student' or 'bootstrap', got 't'"),
+        (("--base", 1), "`--base` must be "),
+    ):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            run("compare", "x.csv", "x.csv", "--probs", "p_*", *options)
+        assert str(caught.value).startswith(sentence)
 
 
 def test_the_gate_of_a_build(expected):

@@ -117,6 +117,14 @@ def test_the_truth_of_another_file(tmp_path):
         _table.write(tmp_path / "y.csv", {"id": ids, "target": target})
         with pytest.raises(ValueError, match=sentence):
             evaluated(tmp_path, "--truth", tmp_path / "y.csv", "--id", "id")
+    for table, option, name in (
+        ({"id": [3, 7], "y": ["b", "a"]}, "--target", "target"),
+        ({"key": [3, 7], "target": ["b", "a"]}, "--id", "id"),
+    ):
+        _table.write(tmp_path / "y.csv", table)
+        sentence = f"`{option}` must name a column of '.*y.csv', got '{name}'. It has '"
+        with pytest.raises(ValueError, match=sentence):
+            evaluated(tmp_path, "--truth", tmp_path / "y.csv", "--id", "id")
 
 
 def test_weights_slices_and_rows(tmp_path):

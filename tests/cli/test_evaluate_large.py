@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import typer
@@ -122,9 +123,19 @@ def test_lists_logits_and_a_folder(tmp_path, always):
     pyarrow.parquet.write_table(found, whole_file)
     for k, name in enumerate(["a.parquet", "b.parquet", "more/c.parquet"]):
         pyarrow.parquet.write_table(found.slice(30 * k, 30), folder / name, row_group_size=20)
+    arrow, written = tmp_path / "arrow", tmp_path / "p.feather"  # as save_to_disk leaves it
+    arrow.mkdir()
+    pyarrow.feather.write_feather(found, written, chunksize=20)
+    names = [f"data-{k}-of-3.arrow" for k in range(3)]
+    for k, name in enumerate(names):
+        with pa.ipc.new_stream(arrow / name, found.schema) as out:
+            out.write_table(found.slice(30 * k, 30), max_chunksize=20)
+    said = {"_data_files": [{"filename": name} for name in names]}
+    (arrow / "state.json").write_text(json.dumps(said))
     want = whole(whole_file, "--logits", "z")
+    assert whole(written, "--logits", "z") == want
     always()
-    for file in (whole_file, folder):
+    for file in (whole_file, folder, written, arrow):
         pieces = evaluated(file, "--logits", "z")
         assert {name: pieces[name] for name in want} == want
 

@@ -65,16 +65,16 @@ def test_flags_are_shown_without_a_value():
 # library keeps the words that it takes.
 WORDS = {
     "files --format": lambda: import_module("xent.audit._formats").REPORT_FORMATS,
-    "--score": lambda: import_module("xent.measures.tables._rank").SCORES,
+    "--score": lambda: import_module("xent.measures.tables._rank_column").SCORES,
     "--tree": lambda: import_module("xent.cli._trees._options").TREES,
     "--pruning": lambda: [how or "none" for how in import_module("xent.trees").TreeClassifier._prunings],
     "train --optimizer": lambda: import_module("xent.training._fit.plan").OPTIMIZERS,
     "--unknown": lambda: import_module("xent.language._model").UNKNOWNS,
-    "--unit": lambda: import_module("xent.language._text").TOKEN_UNITS,
+    "--unit": lambda: import_module("xent.language._lines._text").TOKEN_UNITS,
     "--interval": lambda: import_module("xent.evaluation._compare._records").INTERVALS,
     "--pairs": lambda: import_module("xent.evaluation._compare._compare").PAIRS,
     "--first": lambda: import_module("xent.evaluation._kinds._token_report").FIRST_TOKEN,
-    "--errors": lambda: import_module("xent.language._text").ERROR_POLICIES,
+    "--errors": lambda: import_module("xent.language._lines._text").ERROR_POLICIES,
 }  # fmt: skip
 
 

@@ -569,6 +569,16 @@ def test_lines_that_are_no_text_are_skipped_and_counted(crawl):
     assert said.endswith("4 bad lines skipped, the first: byte 0xe9 on line 4.\n")
     rows = run("score", crawl / "m.xent", crawl / "t", "--on-bad-line", "skip").splitlines()
     assert [i for i, row in enumerate(rows) if row == "nan\tnan"] == [3, 40, 41, 153]
+    done = CliRunner().invoke(
+        app, ["language", "score", *map(str, args[1:3]), "--on-bad-line", "skip", "--json"]
+    )
+    assert done.stderr == "4 bad lines skipped, the first: byte 0xe9 on line 4.\n"
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    lost = {"bits": None, "bits_per_byte": None}
+    assert [i for i, row in enumerate(found) if row == lost] == [3, 40, 41, 153]
+    for row, line in zip(found, rows, strict=True):
+        if row != lost:
+            assert list(map(float, line.split("\t"))) == pytest.approx(list(row.values()), rel=1e-5)
     # A line of Windows costs what it costs elsewhere.
     (crawl / "u").write_bytes(b"\n".join(good) + b"\n")
     assert run("score", crawl / "m.xent", crawl / "u").splitlines() == [

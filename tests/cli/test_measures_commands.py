@@ -106,6 +106,27 @@ def test_drift_and_its_exit_code(folder):
     assert xent(*args, "--weights", "windy", "--threshold", "0.9").exit_code == 0
 
 
+@pytest.mark.parametrize("measure", ["js", "psi", "hellinger", "total_variation"])
+@pytest.mark.parametrize("bootstrap", [0, 20])
+def test_every_number_of_drift_stands_below_its_heading(folder, measure, bootstrap):
+    args = ["drift", folder / "weather.csv", folder / "moved.csv", "--measure", measure]
+    args += ["--bootstrap", bootstrap] * bool(bootstrap)
+    shown = xent(*args).stdout.replace("total variation", "total_variation").replace(" %", "%")
+    _, head, first, *_ = (line.split() for line in shown.splitlines())
+    found = json.loads(xent(*args, "--json", "-").stdout)[0]
+    first.pop(1)  # the bar
+    stands = dict(zip(head, first, strict=True))
+    for name in {"js", "kl", "psi", measure}:
+        assert float(stands.pop(name)) == pytest.approx(found[name], abs=6e-5)
+    for name in ("new", "gone"):
+        assert float(stands.pop(name)[:-1]) == pytest.approx(100 * found[name], abs=0.06)
+    assert stands.pop("column") == found["name"]
+    if bootstrap:
+        ends = [float(end) for end in stands.pop("interval").split("-")]
+        assert ends == pytest.approx([found["low"], found["high"]], abs=6e-5)
+    assert not stands
+
+
 @pytest.mark.parametrize("measure", ["hellinger", "total_variation"])
 def test_drift_by_another_distance(folder, measure):
     args = ("drift", folder / "weather.csv", folder / "moved.csv", "--measure", measure)

@@ -10,6 +10,7 @@ import pyarrow.csv
 import pytest
 
 from commands import xent  # noqa: F401
+from xent.cli import _demo
 from xent.training import TrainedModel
 
 
@@ -31,6 +32,21 @@ def mnist(tmp_path):
             data = gzip.compress(idx(array)) if end else idx(array)
             (tmp_path / "mnist" / f"{part}-{what}-idx{number}-ubyte{end}").write_bytes(data)
     return tmp_path / "mnist"
+
+
+def test_the_demo_takes_the_first_four_fifths_where_a_folder_holds_one_part(tmp_path):
+    X, y = np.arange(10 * 16, dtype=np.uint8).reshape(10, 4, 4), np.arange(10, dtype=np.uint8)
+    for part in ("train", "t10k"):
+        for what, number, array in (("images", 3, X), ("labels", 1, y)):
+            (tmp_path / f"{part}-{what}-idx{number}-ubyte").write_bytes(idx(array))
+        found = _demo._mnist(str(tmp_path))
+        held = 8 if part == "train" else 0
+        assert (found.y.tolist(), found.y_test.tolist()) == (
+            y[: held or 10].tolist(), y[held:].tolist(),
+        )  # fmt: skip
+        assert found.side == 4
+        for pixels, rows in ((found.X, X[: held or 10]), (found.X_test, X[held:])):
+            np.testing.assert_allclose(pixels, rows.reshape(len(rows), 16) / 255, rtol=1e-6)
 
 
 def test_train_is_trained_on_and_t10k_held_out(xent, mnist, tmp_path):
@@ -57,7 +73,7 @@ def test_train_is_trained_on_and_t10k_held_out(xent, mnist, tmp_path):
 def test_predicting_in_blocks_gives_the_same(xent, mnist, monkeypatch):
     xent("train mnist --model m --epochs 2")
     xent("predict m mnist -o a.csv")
-    monkeypatch.setattr("xent.cli._training._images.IMAGES_AT_ONCE", 7)
+    monkeypatch.setattr("xent.cli._training._rows._images.IMAGES_AT_ONCE", 7)
     xent("predict m mnist -o b.csv")
     a, b = (pyarrow.csv.read_csv(f"{name}.csv") for name in "ab")
     assert a.num_rows == b.num_rows == 30

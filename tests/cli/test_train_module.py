@@ -118,6 +118,8 @@ def test_it_is_exported(xent, nets, table, tmp_path):
 
 REFUSED = [
     ("net.py", "`--module` must name a file and what makes the network in it, like net.py:Net, got 'net.py'."),
+    ("code/net.py:", "`--module` must name a file and what makes the network in it, like net.py:Net, got 'code/net.py:'."),
+    ("code/net.txt:Net", "`--module` must name a file and what makes the network in it, like net.py:Net, got 'code/net.txt:Net'."),
     ("gone.py:Net", "There is no file 'gone.py'."),
     ("code/net.py:Gone", "`--module` must name what 'code/net.py' defines, got 'Gone'."),
     ("code/net.py:NUMBER", "`--module` must name a class, a function or a module, got 'NUMBER', an int."),

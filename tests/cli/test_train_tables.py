@@ -156,6 +156,33 @@ def test_one_sentence_and_nothing_written(xent, tmp_path, options, sentence):
     assert sorted(os.listdir(tmp_path)) == before
 
 
+@pytest.mark.parametrize(("rows", "doubted"), [(9, False), (10, True)])
+def test_a_column_that_counts_the_rows_is_doubted_from_ten_on(xent, tmp_path, rows, doubted):
+    """Fewer numbers may be in order by chance."""
+    lines = [f"{7 + i},{i * i},{'ab'[i % 2]}" for i in range(rows)]
+    (tmp_path / "d.csv").write_text("\n".join(["no,x,y", *lines]))
+    code, _, doubts = xent("train d.csv --target y --model m --epochs 1")
+    assert code == 0, doubts
+    said = (
+        "`DATA` counts its rows in column 'no', which tells nothing of other rows. Pass --drop no."
+    )
+    assert (said in doubts) is doubted
+    assert "column 'x'" not in doubts
+
+
+def test_weights_count_where_a_share_is_held_out(xent, tmp_path):
+    """The rows that are left to train on keep their own weights."""
+    rows = [f"{x % 4},{1 + 5 * (x % 2)},{'ab'[x % 2]}" for x in range(40)]
+    (tmp_path / "d.csv").write_text("\n".join(["x,w,y", *rows]))
+    means = []
+    for weighing in ("--weights w", "--drop w"):
+        code, _, doubts = xent(f"train d.csv --target y {weighing} --validation 0.25 --model m --epochs 1 --learning-rate 0.01")  # fmt: skip
+        assert code == 0, doubts
+        xent("predict m d.csv -o p.csv")
+        means.append(pyarrow.csv.read_csv("p.csv")["p_b"].to_numpy().mean())
+    assert means[0] > means[1] + 1e-3
+
+
 def test_weights_are_a_column_and_no_feature(xent, tmp_path):
     rows = [f"{x},{1 + 5 * (y == 'b')},{y}" for x, y in zip("0123" * 5, "abab" * 5, strict=True)]
     (tmp_path / "d.csv").write_text("\n".join(["x,w,y", *rows]))

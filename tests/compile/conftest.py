@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import children
 import xent
 
 SOURCE = Path(xent.__file__).parent
@@ -52,25 +53,29 @@ class House:
     def options(self, text):
         self.helper.write_text(HELPER.format(text))
 
-    def start(self, code=RUN, stderr=subprocess.PIPE, **environment):
-        """Start a fresh process in which the copy is `xent`."""
+    def places(self):
         places = {"PYTHONPATH": str(self.place), "NUMBA_CACHE_DIR": str(self.cache)}
         places["PYTHONDONTWRITEBYTECODE"] = "1"  # Python's own cache goes by size and time
+        return places
+
+    def start(self, code=RUN, stderr=subprocess.PIPE, **environment):
+        """Start a fresh process in which the copy is `xent`."""
         run = [sys.executable, "-c", code]
         return subprocess.Popen(
             run,
-            env=os.environ | places | environment,
+            env=os.environ | self.places() | environment,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
         )
 
     def run(self, code=RUN, **environment):
-        """Return what a fresh process said on stdout and stderr."""
-        process = self.start(code, **environment)
-        said, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-        return said.splitlines(), errors
+        """Return what a process said that had loaded Numba alone, on stdout and stderr."""
+        done = children.python(
+            code, cwd=Path.cwd(), environment=self.places() | environment, ahead=("numba",)
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines(), done.stderr
 
     def said(self, code=RUN, **environment):
         return self.run(code, **environment)[0]

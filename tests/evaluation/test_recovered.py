@@ -235,7 +235,7 @@ def test_certain_mistakes_cost_infinitely_much_before_and_after():
 
 def test_infinities_of_both_signs_have_no_mean():
     """One certain mistake is mended by the other folds, another is made by them."""
-    from xent.evaluation._calibration.interval import mean_and_interval
+    from xent.evaluation._calibration.estimators.interval import mean_and_interval
 
     w = np.ones(3)
     assert mean_and_interval(np.array([np.inf, 1.0, 2.0]), w) == (math.inf,) * 3

@@ -5,8 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from xent.evaluation import Accumulator, evaluate
+from xent.evaluation import (
+    Accumulator,
+    compare,
+    evaluate,
+    evaluate_multilabel,
+    evaluate_ordered,
+)
 from xent.evaluation._compare._paired import Pieces, sign_flip
+from xent.evaluation._kinds import _multilabel
 
 
 def many(classes=15, rows=600):
@@ -61,3 +68,70 @@ def test_what_floors_would_give_is_that_of_all_parts():
     found, sure = first.result().floored, math.log2(2) + math.log2(4 / 3)
     for name, floor in (("2.2e-16", 2.0**-52), ("1e-15", 1e-15), ("1.2e-07", 2.0**-23)):
         assert found[name] == pytest.approx((sure - 2 * math.log2(floor)) / 4, rel=1e-6)
+
+
+def test_a_model_against_itself_is_no_further_off_than_every_resample():
+    """Of resampled means that are all 0 none is on one side of 0 alone: p is 1."""
+    target, probs = many(classes=3, rows=40)
+    for test in ("bootstrap", "sign_flip", "t"):
+        found = compare(probs, probs, target=target, test=test, resamples=200)
+        assert found.differences[0].p_value == 1.0
+
+
+def test_diagrams_of_compared_models_count_weights_and_not_rows():
+    target, probs = many(classes=2, rows=60)
+    weight = 0.25 * (1 + np.arange(60) % 3)
+    found = compare(probs, probs[:, ::-1], target=target, sample_weight=weight)
+    for model in found.models:
+        bins = model.reliability["yes"]["bins"]
+        assert math.fsum(b["rows"] for b in bins) == pytest.approx(weight.sum(), rel=1e-12)
+        assert any(b["rows"] % 1 for b in bins)
+    whole = compare(probs, probs[:, ::-1], target=target)
+    assert all(type(b["rows"]) is int for b in whole.models[0].reliability["yes"]["bins"])
+
+
+def test_what_is_not_known_of_a_label_says_nothing_of_it():
+    target = np.array([[1, 0], [0, -1], [1, -1], [1, 1]])
+    probs = np.array([[0.5, 0.25], [0.125, 0.9], [0.75, 0.99], [0.25, 0.5]])
+    found = evaluate_multilabel(target, probs, ignore_index=-1, sample_weight=[1, 2, 1, 3])
+    for label, said, positives in zip(found.per_label, (2.25 / 7, 1.75 / 4), (5, 3), strict=True):
+        assert (label.said, label.positives) == (pytest.approx(said, rel=1e-12), positives)
+
+
+def test_thresholds_are_of_the_rows_that_count():
+    rng = np.random.default_rng(3)
+    probs, target = rng.dirichlet(np.ones(4), 50), rng.integers(0, 4, 50)
+    weight = rng.integers(0, 3, 50).astype(float)
+    target[::7] = -100
+    found = evaluate_ordered(target, probs, ignore_index=-100, sample_weight=weight)
+    some = target >= 0
+    w = weight[some] / weight[some].sum()
+    below = probs[some].cumsum(axis=1)[:, :3]
+    happened = target[some, None] <= np.arange(3)
+    for k, row in enumerate(found.thresholds):
+        assert row.said == pytest.approx(w @ below[:, k], rel=1e-12)
+        assert row.seen == pytest.approx(w @ happened[:, k], rel=1e-12)
+        assert row.brier == pytest.approx(w @ (below[:, k] - happened[:, k]) ** 2, rel=1e-12)
+
+
+def test_the_screen_counts_the_thresholds_that_it_does_not_show():
+    target, probs = many()
+    lines = str(evaluate_ordered(target, probs)).splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("at most"))
+    assert [line.split()[0] for line in lines[begin + 1 : begin + 11]] == list(map(str, range(10)))
+    assert lines[begin + 11] == "  and 4 more"
+    target, probs = many(classes=11)
+    shown = str(evaluate_ordered(target, probs))
+    assert "more" not in shown.partition("at most")[2]
+
+
+@pytest.mark.parametrize(("kind", "bad"), [("probs", 1.5), ("logits", math.nan)])
+@pytest.mark.parametrize("row", [0, 2, 3, 7])
+def test_a_number_that_is_none_is_named_by_its_row_past_the_first_block(
+    kind, bad, row, monkeypatch
+):
+    monkeypatch.setattr(_multilabel, "BLOCK_ENTRIES", 6)  # three rows
+    scores = np.full((8, 2), 0.5)
+    scores[row, 1] = bad
+    with pytest.raises(ValueError, match=rf"got {bad} at \[{row}, 1\]"):
+        evaluate_multilabel(np.zeros((8, 2)), **{kind: scores})

@@ -78,11 +78,13 @@ def test_no_flip_is_silent(tmp_path, form, mmap):
 
 @pytest.mark.long
 @pytest.mark.parametrize("form", FORMS)
-def test_no_flip_of_many_is_silent(tmp_path, form):
+def test_no_flip_of_many_is_silent(tmp_path, form, repeats):
     path = tmp_path / "m.xent"
     load = saved(form, path).load
     data, expected = path.read_bytes(), load(path).score(TEXT)
-    assert flipped(path, data, load, expected, np.random.default_rng(1), 3000) > 2500
+    assert flipped(path, data, load, expected, np.random.default_rng(1), repeats(3000)) > repeats(
+        2500
+    )
 
 
 def forged(path, luck, times, load):
@@ -120,10 +122,10 @@ def test_true_checksums_lead_nowhere(tmp_path, form):
 
 @pytest.mark.long
 @pytest.mark.parametrize("form", FORMS)
-def test_many_true_checksums_lead_nowhere(tmp_path, form):
+def test_many_true_checksums_lead_nowhere(tmp_path, form, repeats):
     path = tmp_path / "m.xent"
     kind = saved(form, path)
-    assert forged(path, np.random.default_rng(3), 3000, kind.load) > 700
+    assert forged(path, np.random.default_rng(3), repeats(3000), kind.load) > repeats(700)
 
 
 @pytest.mark.parametrize(
@@ -306,5 +308,5 @@ def test_mutated_arpa_files_never_crash(tmp_path):
 
 
 @pytest.mark.long
-def test_many_mutated_arpa_files_never_crash(tmp_path):
-    assert arpa_mutants(tmp_path, 4000, 5) > 2000
+def test_many_mutated_arpa_files_never_crash(tmp_path, repeats):
+    assert arpa_mutants(tmp_path, repeats(4000), 5) > repeats(2000)

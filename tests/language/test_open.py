@@ -14,7 +14,8 @@ from language.kenlm_writer import PROBING, TRIE, write
 from language.test_kenlm_binary import levels
 from language.test_smoothing import corpus, fitted
 from xent.cli import app
-from xent.language import Mixture, NGramModel, WittenBell, _open, _stream, read_arpa, write_arpa
+from xent.language import Mixture, NGramModel, WittenBell, _open, read_arpa, write_arpa
+from xent.language._lines import _stream
 
 UNPACK = {
     "": bytes,

@@ -17,10 +17,10 @@ from language.test_shards import Here, same
 from language.test_smoothing import corpus
 from xent import _progress, _store
 from xent.language import JelinekMercer, Katz, KneserNey, NGramModel, WittenBell
-from xent.language import _text as text_module
 from xent.language._counting import merge as counting_merge
 from xent.language._counting import runs as counting_runs
 from xent.language._counting.runs import in_bytes, stretches
+from xent.language._lines import _text as text_module
 
 LINES = [" ".join(s) for s in corpus(3, 200)]
 MEMORY = 12_000  # bytes; a run of about a hundred tokens

@@ -1,5 +1,6 @@
 """Second branches and options in pairs of the language room."""
 
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -14,12 +15,15 @@ from xent.language import (
     NGramModel,
     StupidBackoff,
     WittenBell,
-    _text,
+    compare,
     mix,
+    write_openfst,
 )
-from xent.language._stream import BadLines, filter_file, lines, records
-from xent.language._text import PIECE_BYTES
-from xent.language.smoothing._good_turing import good_turing_counts
+from xent.language._formats import openfst
+from xent.language._lines import _text
+from xent.language._lines._stream import BadLines, filter_file, lines, records
+from xent.language._lines._text import PIECE_BYTES
+from xent.language.smoothing._good_turing import good_turing_counts, simple_good_turing
 from xent.language.smoothing._smoothing import leave_mass
 
 LINES = ["a b c", "b a", "c c a b", "a"]
@@ -185,3 +189,109 @@ def test_a_share_of_the_lines_is_one_of_all_pieces(tmp_path, monkeypatch):
     chosen = set(np.argsort(bits, kind="stable")[:15].tolist())
     want = [line for i, line in enumerate(lines) if i in chosen]
     assert (tmp_path / "kept").read_text().splitlines() == want
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_arcs_written_in_blocks_are_those_written_at_once(tmp_path, monkeypatch, size):
+    model = NGramModel(3, WittenBell()).fit(LINES)
+    write_openfst(model, tmp_path / "whole", tmp_path / "words")
+    monkeypatch.setattr(openfst, "ARCS_AT_ONCE", size)
+    write_openfst(model, tmp_path / "parts", tmp_path / "words")
+    assert (tmp_path / "parts").read_text() == (tmp_path / "whole").read_text()
+
+
+def test_what_a_filter_read_and_what_it_kept(tmp_path):
+    """Tokens, ends of lines among them, and bytes are those of all that was read."""
+    texts = ["a b c", "zz zz zz zz", "b a", "c c a b"]
+    (tmp_path / "text").write_text("\n".join(texts) + "\n")
+    model = NGramModel(2, WittenBell()).fit(LINES)
+    bits = sorted(model.evaluate([line]).bits_per_byte for line in texts)
+    found = filter_file(model, tmp_path / "text", tmp_path / "kept", at_most=bits[1])
+    assert (found.records, found.kept, found.bad) == (4, 2, 0)
+    assert found.tokens == sum(len(line.split()) + 1 for line in texts)
+    assert found.bytes == sum(len(line) + 1 for line in texts)
+    # Of a share, the ends of the range are those that are left.
+    low = filter_file(
+        model, tmp_path / "text", tmp_path / "kept", at_least=bits[1], at_most=bits[2]
+    )
+    assert (low.kept, low.tokens) == (2, found.tokens)
+
+
+def test_sentences_past_the_first_piece_are_named_by_their_number(monkeypatch):
+    """Of arrays, of numbers and of tokens, 131,072 at a time."""
+    many = 1 << 17
+    model = NGramModel(1, WittenBell()).fit([["1", "2"]])
+    for good, bad, words in (
+        (np.array([1]), np.array([0.5]), "float64 of shape (1,) in sentence {}"),
+        ([1], [0.5], "float64 of shape (1,) in sentence {}"),
+        (["1"], [7], "an int in sentence {}"),
+        (["1"], ["<s>"], "<s> in sentence {}"),
+    ):
+        sentences = [good] * (many + 1) + [bad]
+        with pytest.raises((TypeError, ValueError)) as caught:
+            list(model.reader().ids(sentences))
+        assert words.format(many + 2) in str(caught.value)
+
+
+def test_models_stand_in_the_order_of_what_they_are_compared_by():
+    """A letter is less perplexing than a word of eight, and costs more than its eighth."""
+    words = ["".join(letters) + "bcabc" for letters in itertools.product("abc", repeat=3)]
+    text = [" ".join(words[i : i + 9]) for i in range(0, 27, 9)] * 3
+    models = {
+        "letters": NGramModel(1, WittenBell(), unit="character").fit(text),
+        "words": NGramModel(1, WittenBell()).fit(text),
+    }
+    found = compare(models, text, by="bits_per_byte")
+    assert list(found) == ["words", "letters"]
+    assert found["letters"].perplexity < found["words"].perplexity
+    assert found["letters"].bits_per_byte > 2 * found["words"].bits_per_byte
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_one_open_model_makes_a_mixture_open(turned):
+    """In one model made of it as well; the word that no model knows costs what the open one says."""
+    closed = NGramModel(2, WittenBell(), vocabulary=["a", "b", "c"], unknown="closed").fit(LINES)
+    free = NGramModel(2, WittenBell(), vocabulary=["a", "b", "c"], unknown="open").fit(
+        [*LINES, "zz"]
+    )
+    models, weights = ([free, closed], [0.7, 0.3]) if turned else ([closed, free], [0.3, 0.7])
+    mixed = Mixture(models, weights)
+    one = mixed.merged()
+    assert (mixed.unknown, one.unknown, one.is_closed) == ("open", "open", False)
+    assert one.evaluate(["a zz"]).events == 3
+    assert one.distribution("a")[0] == pytest.approx(0.7 * free.distribution("a")[0], rel=1e-5)
+
+
+def test_the_beginning_of_a_sentence_is_never_next():
+    model = NGramModel(2, WittenBell()).fit(LINES)
+    for top in (5, 6, 99):
+        found = model.next("a", top_k=top)
+        assert [word for word, _ in found if word == "<s>"] == []
+        assert len(found) == min(top, 5)  # <unk>, </s>, a, b, c
+    assert sum(p for _, p in found) == pytest.approx(1, abs=1e-6)
+
+
+def test_known_events_of_a_closed_vocabulary_are_all_events():
+    model = NGramModel(2, WittenBell(), vocabulary=["a", "b", "c"], unknown="closed").fit(LINES)
+    found = model.evaluate(["a zz b", "zz c"])
+    assert (found.events, found.events_known, found.unknown, found.words) == (5, 5, 2, 3)
+    assert found.perplexity_known == found.perplexity
+
+
+def test_simple_good_turing_by_hand():
+    """Z of the largest count is over twice the step below it (Gale and Sampson 1995, page 6)."""
+    r, n = np.array([1.0, 2.0, 3.0, 5.0, 9.0]), np.array([200.0, 60.0, 25.0, 8.0, 2.0])
+    z = np.log(2 * n / np.array([2.0, 2.0, 3.0, 6.0, 8.0]))
+    x = np.log(r) - np.log(r).mean()
+    slope = x @ z / (x @ x)
+    smooth = r * (1 + 1 / r) ** (slope + 1)
+    plain = (r + 1)[:2] * n[1:3] / n[:2]
+    error = (r + 1)[:2] * np.sqrt(n[1:3] / n[:2] ** 2 * (1 + n[1:3] / n[:2]))
+    apart = np.abs(plain - smooth[:2]) > 1.96 * error
+    stars = smooth.copy()
+    for i in range(2):
+        if not apart[: i + 1].all():
+            break
+        stars[i] = plain[i]
+    want = stars * (r @ n - n[0]) / (stars @ n)
+    np.testing.assert_allclose(simple_good_turing(r.astype(int), n.astype(int)), want, rtol=1e-12)

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent.language import _text
 from xent.language._kernels import text as text_kernels
-from xent.language._text import Reader, sentence_starts
+from xent.language._lines import _text
+from xent.language._lines._text import Reader, sentence_starts
 from xent.language._vocabulary import Vocabulary
 
 TEXT = "the cat sat\n\non  the\tmat \n"

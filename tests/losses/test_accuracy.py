@@ -184,8 +184,8 @@ def test_float64():
 
 
 @pytest.mark.long
-def test_float64_long():
-    loss, grad = worst_float64(100_000, seed=3)
+def test_float64_long(repeats):
+    loss, grad = worst_float64(repeats(100_000), seed=3)
     assert loss <= 4
     assert grad <= 4
 

@@ -468,9 +468,8 @@ def extra_memory(which, rows=2048, width=128, classes=16000):
 
 @pytest.mark.parametrize("which", ["ours", "kl"])
 def test_the_logits_never_exist(which):
-    # 2048 x 16000 logits take 131 MB; one chunk of 352 rows 23 MB
-    if which == "ours":
-        assert extra_memory("plain") > 2 * 2048 * 16000 * 4  # the measure sees what it should
+    # 2048 x 16000 logits take 131 MB; one chunk of 352 rows 23 MB. The long test below shows that
+    # torch's own way takes more than twice them, so the measure sees what it should.
     assert extra_memory(which) < 0.4 * 2048 * 16000 * 4
 
 

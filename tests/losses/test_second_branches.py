@@ -33,3 +33,108 @@ def test_batchmean_divides_by_the_rows_of_the_first_axis(shape):
     torch.testing.assert_close(found, torch.nn.functional.kl_div(log_q, p, reduction="batchmean"))
     twice = L.kl_div(log_q, p, reduction="batchmean", token_weight=torch.full((4, *shape[2:]), 2.0))
     torch.testing.assert_close(twice, found)
+
+
+def random(*shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_a_divergence_below_0_is_0():
+    """As a number and as a tensor (Ethayarajh et al. 2024, section 4.1: the larger of 0 and it)."""
+    x, w = random(3, 2, 4, seed=3), random(5, 4, seed=4)
+    y, yes = torch.tensor([[0, 1], [2, 3], [4, 0]]), torch.tensor([True, False, True])
+    reference = torch.tensor([-3.0, -2.0, -4.0], dtype=torch.float64)
+    want = L.linear_kto(x, w, y, reference, yes, beta=0.5)
+    for below in (-1.0, torch.tensor(-1.0), torch.tensor(-1.0, dtype=torch.float64)):
+        assert torch.equal(L.linear_kto(x, w, y, reference, yes, beta=0.5, divergence=below), want)
+
+
+def test_a_row_of_which_nothing_is_known_is_no_row():
+    """Neither in the mean of rows, nor in that of weighed rows."""
+    x = random(4, 3, seed=5)
+    y = torch.tensor([[1.0, -1, 0], [-1, -1, -1], [0, 1, 1], [-1, -1, 1]], dtype=torch.float64)
+    each = torch.nn.functional.binary_cross_entropy_with_logits(x, y.clamp_min(0), reduction="none")
+    known = (y != -1).double()
+    rows = (each * known).sum(1) / known.sum(1).clamp_min(1)
+    for weight in (None, torch.tensor([0.5, 8.0, 2.0, 1.0], dtype=torch.float64)):
+        w = torch.ones(4).double() if weight is None else weight
+        counts = w * (known.sum(1) > 0)
+        got = L.multilabel_soft_margin_loss(x, y, ignore_index=-1, token_weight=weight)
+        torch.testing.assert_close(got, (rows * counts).sum() / counts.sum())
+
+
+HEAD = torch.eye(3, dtype=torch.float64)
+TRUE = torch.tensor([0, 2, -100, 1, 0])
+OF_CLASSES = {
+    "cross_entropy": lambda **o: L.cross_entropy(LOGITS, TRUE, **o),
+    "weighted": lambda **o: L.cross_entropy(
+        LOGITS, TRUE, weight=torch.tensor([0.5, 2, 1], dtype=torch.float64), **o
+    ),
+    "nll_loss": lambda **o: L.nll_loss(LOGITS.log_softmax(1), TRUE, **o),
+    "focal_loss": lambda **o: L.focal_loss(LOGITS, TRUE, **o),
+    "linear_cross_entropy": lambda **o: L.linear_cross_entropy(LOGITS, HEAD, TRUE, **o),
+}
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_the_log_probability_of_a_class_index_is_not_smoothed(name):
+    loss, stats = OF_CLASSES[name](label_smoothing=0.3, stats=True)
+    log_p = LOGITS.log_softmax(1)
+    want = log_p.gather(1, TRUE.clamp_min(0).unsqueeze(1)).squeeze(1).where(TRUE >= 0, 0.0)
+    torch.testing.assert_close(stats.log_prob, want)
+    torch.testing.assert_close(loss, OF_CLASSES[name](label_smoothing=0.3))
+    torch.testing.assert_close(stats.accuracy, torch.tensor(0.25, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal_loss", "linear_cross_entropy"])
+@pytest.mark.parametrize(
+    "shape", [{"softcap": 2.0}, {"temperature": 0.5}, {"softcap": 2.0, "temperature": 0.5}]
+)
+def test_statistics_are_those_of_capped_and_scaled_logits(name, shape):
+    _, stats = OF_CLASSES[name](stats=True, label_smoothing=0.3, **shape)
+    cap = shape.get("softcap")
+    z = LOGITS if cap is None else cap * torch.tanh(LOGITS / cap)
+    z = z / shape.get("temperature", 1.0)
+    torch.testing.assert_close(stats.lse, z.logsumexp(1))
+    p = z.softmax(1)
+    torch.testing.assert_close(stats.entropy, -(p * p.log()).sum(1))
+
+
+def test_accuracy_of_both_searches_of_a_pair():
+    """a finds its b every time, b finds its a once of four."""
+    products = torch.tensor(
+        [[1.0, 0, 0, 0], [0, 2, 0, 0], [0, 0, 3, 0], [3.5, 3.5, 3.5, 4]], dtype=torch.float64
+    )
+    eye = torch.eye(4, dtype=torch.float64)
+    right = [(m.argmax(1) == torch.arange(4)).double().mean() for m in (products, products.T)]
+    assert [float(r) for r in right] == [1.0, 0.25]
+    _, stats = L.info_nce(products, eye, temperature=1.0, stats=True)
+    torch.testing.assert_close(stats.accuracy, (right[0] + right[1]) / 2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda w: L.cross_entropy(LOGITS, TRUE, token_weight=w),
+        lambda w: L.nll_loss(LOGITS, TRUE, token_weight=w),
+        lambda w: L.focal_loss(LOGITS, TRUE, token_weight=w),
+        lambda w: L.multilabel_soft_margin_loss(LOGITS, LOGITS.sigmoid(), token_weight=w),
+    ],
+)
+def test_of_several_bad_weights_the_first_is_named(call):
+    weight = torch.tensor([1.0, -2.0, 1.0, -3.0, float("nan")], dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"`token_weight` must be finite .* got -2 at \[1\]"):
+        call(weight)
+
+
+def test_of_several_bad_answers_the_first_is_named():
+    x, p = torch.zeros(2, 3), torch.tensor([[0.5, 0.5, 1.5], [-0.5, 0.5, 2.5]])
+    for call, name in (
+        (lambda: L.binary_cross_entropy(p, x), "input"),
+        (lambda: L.binary_cross_entropy_with_logits(x, p), "target"),
+        (lambda: L.sigmoid_focal_loss(x, p), "target"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"`{name}` must be between 0 and 1.* got 1.5 at \[0, 2\]"
+        ):
+            call()

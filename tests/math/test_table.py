@@ -49,8 +49,8 @@ def test_every_function_keeps_what_it_promises(target):
 
 @pytest.mark.long
 @pytest.mark.parametrize("target", TARGETS)
-def test_of_many_numbers_every_function_keeps_what_it_promises(target):
-    assert printed(target, "table.py", "20000")["broken"] == []
+def test_of_many_numbers_every_function_keeps_what_it_promises(target, repeats):
+    assert printed(target, "table.py", str(repeats(20000)))["broken"] == []
 
 
 # It compiles loops of two rooms, as `make test-generic` does anyway.

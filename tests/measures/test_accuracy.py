@@ -103,9 +103,9 @@ def test_mutual_information_near_independence():
 
 
 @pytest.mark.long
-def test_a_hundred_thousand_hard_rows():
+def test_a_hundred_thousand_hard_rows(repeats):
     sizes = (2, 2, 3, 3, 5, 8, 12, 16)
-    check(truth.worst_of(MEASURES, sweep(truth.hard_pair, 100_000, 6, sizes)))
+    check(truth.worst_of(MEASURES, sweep(truth.hard_pair, repeats(100_000), 6, sizes)))
 
 
 @pytest.mark.long

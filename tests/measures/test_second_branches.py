@@ -1,18 +1,21 @@
 """Second branches, ties and options in pairs of the measures: each by a slow word of its own."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from scipy.special import digamma
 from scipy.stats import multivariate_normal
 
 from xent import measures as m
 from xent._kernels.distributions.counts import LOOKED_AT, count_pairs
+from xent.measures.samples import _of_numbers
 from xent.measures.samples._ties import has_ties
 
 
@@ -238,3 +241,88 @@ def test_a_value_far_from_a_grid_leaves_it_one():
     assert not has_ties(np.random.default_rng(0).normal(size=40))
     # Of gaps that are mostly a hundred thousand times the least, none tells.
     assert not has_ties(np.append(1e7 * np.arange(40), 1.0))
+
+
+@pytest.mark.parametrize("base", [0.5, 0.1])
+def test_an_error_has_no_sign_in_a_base_below_1(base):
+    """The value turns its sign with the logarithm; how far it varies does not."""
+    x, y = "aababcab", "abbabbcc"
+    for estimate in (
+        lambda base: m.estimate_entropy(x, base=base),
+        lambda base: m.estimate_mutual_information(x, y, base=base),
+        lambda base: m.estimate_kl_divergence(x, y, base=base),
+    ):
+        found, want = estimate(base), estimate(1 / base)
+        assert found.value == pytest.approx(-want.value, rel=1e-12)
+        assert found.standard_error == pytest.approx(want.standard_error, rel=1e-12)
+        assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize("divergence", [True, False])
+def test_the_error_of_a_symbol_that_the_model_lacks_is_that_of_one_seen_once(divergence):
+    n, k = np.array([4, 3, 2, 1]), np.array([5, 0, 3, 0])
+    x, y = (np.repeat(np.arange(4), counts) for counts in (n, k))
+    cost = digamma(8 + 1) - digamma(k + 1)
+    terms = cost - digamma(10) + digamma(n) if divergence else cost
+    value = (n / 10) @ terms
+    first = (n / 10) @ (terms - value) ** 2 / 10
+    second = ((n / 10) ** 2 / (np.array([5, 1, 3, 1]) / 8)).sum() - 1
+    estimate = m.estimate_kl_divergence if divergence else m.estimate_cross_entropy
+    found = estimate(x, y, method="zhang_grabchak")
+    assert found.value == pytest.approx(value, rel=1e-12)
+    assert found.standard_error == pytest.approx(math.sqrt(first + second / 8), rel=1e-12)
+
+
+def test_neighbours_beside_a_place_of_many_rows_by_a_slow_loop():
+    """Rows at one place are told by its shares, all others by distances, with n - 1 of x's rows."""
+    luck = np.random.default_rng(2)
+    x = np.append(np.zeros(9), luck.normal(2, 1, 12))
+    y = np.append(np.zeros(4), luck.normal(2, 1.5, 17))
+    total = 9 * math.log((9 / 21) / (4 / 21))
+    for i in range(9, 21):
+        near = sorted(abs(x[i] - x[j]) for j in range(21) if j != i)[2]
+        far = sorted(abs(x[i] - y))[2]
+        total += math.log(far / near) + math.log(21 / 20)
+    found = m.estimate_kl_divergence(x, y, method="nearest_neighbors")
+    assert not found.noise
+    assert found.value == pytest.approx(total / 21, rel=1e-12)
+
+
+def test_a_shuffle_keeps_every_pair_of_what_is_given_apart():
+    """Where two columns fix y, and neither alone does, nothing is left to shuffle."""
+    luck = np.random.default_rng(0)
+    a, b, x = luck.integers(0, 2, 200), luck.integers(0, 5, 200), luck.integers(0, 3, 200)
+    y = (2 * a + b) % 2 ^ (b > 1)
+    found = m.estimate_mutual_information(x, y, given=[a, b], permutations=9, rng=0)
+    assert (found.value, found.adjusted, found.p_value) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("base", [math.e, 2, 10])
+def test_the_bound_of_a_warning_is_in_the_unit_of_its_value(base, monkeypatch):
+    luck = np.random.default_rng(1)
+    x, y = np.round(luck.normal(size=300)), luck.normal(size=300)
+    real = _of_numbers.ksg
+    monkeypatch.setattr(_of_numbers, "ksg", lambda *a: real(*a) + 3.0)
+    counts = np.unique(x, return_counts=True)[1]
+    bound = (digamma(300) - counts @ digamma(counts) / 300) / math.log(base)
+    with pytest.warns(UserWarning, match=rf"is above {re.escape(f'{bound:.4g}')}, the entropy of"):
+        m.estimate_mutual_information(x, y, method="ksg", base=base)
+
+
+def test_sums_over_a_few_outcomes_are_exact():
+    """Of given numbers the measures are sums, whose errors are those of rounding alone."""
+    p = stats.rv_discrete(values=([1, 2, 5], [0.5, 0.25, 0.25]))
+    found = m.entropy(p, base=2)
+    assert (float(found), found.error) == (1.5, 0.0)
+
+
+@pytest.mark.parametrize("neighbors", [0, -1, 2.5])
+def test_no_neighbour_before_the_first(neighbors):
+    x, y = np.random.default_rng(0).normal(size=(2, 20))
+    for call in (
+        lambda: m.estimate_entropy(x, method="kozachenko_leonenko", neighbors=neighbors),
+        lambda: m.estimate_mutual_information(x, y, method="ksg", neighbors=neighbors),
+        lambda: m.estimate_kl_divergence(x, y, method="nearest_neighbors", neighbors=neighbors),
+    ):
+        with pytest.raises((ValueError, TypeError), match="`neighbors` must be an integer"):
+            call()

@@ -299,6 +299,13 @@ def test_symbols_that_differ_by_type_alone_are_refused(p, q, got):
         m.kl_divergence(p, q)
 
 
+def test_symbols_of_another_type_beside_those_in_common_are_symbols():
+    """1 and 2 are in both, so that nothing is told apart by its type alone."""
+    assert m.kl_divergence({1: 0.5, 2: 0.5}, {1: 0.25, 2: 0.25, "x": 0.5}) == math.log(2)
+    assert m.kl_divergence({1: 0.5, 2: 0.5}, {"x": 0.5, None: 0.25, 2: 0.25}) == math.inf
+    assert m.kl_divergence({1: 0.25, 2: 0.75}, {2: 0.75, None: 0.0, 1: 0.25}) == 0
+
+
 def test_numbers_are_symbols_by_value():
     assert m.kl_divergence(Counter([1, 2]), Counter([1.0, 2.0])) == 0
     assert m.kl_divergence(Counter([True, False]), Counter([1, 0])) == 0

@@ -16,13 +16,14 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
 
 from torture import bombs, commands, flips, forks, kills, mutants, shortages
+from xent import _signals
 
 KINDS = {
     "kills": (kills, 500),
     "flips": (flips, 10_000),
     "mutants": (mutants, 10_000),
     "shortages": (shortages, 300),
-    "bombs": (bombs, 40),
+    "bombs": (bombs, len(bombs.BOMBS)),
 }
 
 
@@ -84,7 +85,7 @@ def main() -> int:
     given = parser.parse_args()
     given.notes = os.path.abspath(given.notes)
     begin, faults, notes = time.monotonic(), 0, []
-    with tempfile.TemporaryDirectory(prefix="torture-") as name:
+    with _signals.heard(), tempfile.TemporaryDirectory(prefix="torture-") as name:
         folder = Path(name)
         inputs = warmed(folder)
         for kind in given.kinds or KINDS:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import os
 import random
 import resource
@@ -58,20 +59,16 @@ def _npy_head(shape: tuple[int, ...]) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
 
 
-def _npz(*shape: int) -> Write:
-    """Zeros, and a header that says so."""
+def _npz(*shapes: tuple[int, ...]) -> Write:
+    """Zeros in arrays a, y, and headers that say so."""
 
     def write(path: Path) -> None:
-        with (
-            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
-            archive.open("a.npy", "w", force_zip64=True) as file,
-        ):
-            file.write(_npy_head(shape))
-            size = 8
-            for n in shape:
-                size *= n
-            for _ in range(size // MB):
-                file.write(bytes(MB))
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for name, shape in zip("ay", shapes, strict=False):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    file.write(_npy_head(shape))
+                    for _ in range(8 * math.prod(shape) // MB):
+                        file.write(bytes(MB))
 
     return write
 
@@ -214,8 +211,8 @@ BOMBS: list[tuple[str, Write, tuple[str, ...], int]] = [
     ("deep.jsonl", _plain(1, b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b', "y": 1}\n'),
      (RANK, FIT), TABLE),
     ("keys.jsonl", _keys, (RANK, FIT, EVALUATE), TABLE),
-    ("array.npz", _npz(1 << 27), (RANK, FIT, TRAIN, EVALUATE), ARRAYS),
-    ("wide.npz", _npz(1 << 9, 1 << 18), (RANK, FIT, EVALUATE), ARRAYS),
+    ("array.npz", _npz((1 << 26,), (1 << 26,)), (RANK, FIT, TRAIN, EVALUATE), ARRAYS),
+    ("wide.npz", _npz((1 << 9, 1 << 18)), (RANK, FIT, EVALUATE), ARRAYS),
     ("huge.npy", _plain(1, _npy_head((1 << 42,)) + bytes(800)), (RANK, FIT, EVALUATE), TABLE),
     ("rows.parquet", _parquet, (FIT, TRAIN), ARRAYS),
     ("text.parquet", _parquet_text, ALL, ARRAYS),

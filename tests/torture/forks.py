@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xent import _signals
+
 HANG = 10.0  # seconds
 SLOW = 12  # no command may take so many times longer, however busy the machine is
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
@@ -91,17 +93,24 @@ def run(
 ) -> Ending:
     """Run ``act`` in a fork, in ``folder``, and tell how it ended.
 
+    The child leads a group of its own, which ends where the wait for it is broken off.
     ``limit`` is called in the child before ``act``; ``out`` is a descriptor to print to.
     """
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
         start = time.monotonic()
         sys.stdout.flush()
         pid = os.fork()
+        os.setpgid(pid, pid)  # by both, since either may come first
         if not pid:
             _child(
                 act, folder, blow, limit, printed.fileno() if out is None else out, said.fileno()
             )
-        hung, usage, status = _wait(pid, blow, timeout)
+        try:
+            hung, usage, status = _wait(pid, blow, timeout)
+        except BaseException:  # Ctrl-C: what runs ends too, and what it has begun
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         seconds = time.monotonic() - start
         texts = []
         for file in (printed, said):
@@ -146,6 +155,8 @@ def _seconds_of(pid: int) -> float:
 def _child(act, folder, blow, limit, out, err) -> None:
     code = 1
     try:
+        for number in _signals.ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)

@@ -26,9 +26,10 @@ needs_forks = pytest.mark.skipif(
 
 
 @needs_forks
-def test_nothing_is_lost_or_silent_and_nothing_crashes():
+@pytest.mark.parametrize("scale", ["0.004", pytest.param("0.02", marks=pytest.mark.long)])
+def test_nothing_is_lost_or_silent_and_nothing_crashes(scale):
     kinds = ("kills", "flips", "mutants", "shortages")  # bombs take minutes
-    done = tortured(*kinds, "--scale", "0.008", "--seed", "7")
+    done = tortured(*kinds, "--scale", scale, "--seed", "7")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 faults" in done.stdout
 
@@ -75,6 +76,50 @@ def test_every_fault_is_counted(tmp_path):
     (tmp_path / "work").mkdir()
     subprocess.run(
         [sys.executable, "-c", PROOF, str(tmp_path / "work")],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+    )
+
+
+STOPPED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from torture import forks
+
+folder = Path(sys.argv[1])
+
+def act():
+    other = os.fork()
+    if other:
+        (folder / "begun").write_text(f"{os.getpid()} {other}")
+    time.sleep(100)
+
+def stop():
+    while not (folder / "begun").exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=stop).start()
+try:
+    forks.run(act, folder, timeout=50)
+except KeyboardInterrupt:
+    time.sleep(0.5)
+    for pid in (folder / "begun").read_text().split():
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            continue
+        assert state == "Z", state  # dead, and nobody has asked for it
+else:
+    sys.exit("not stopped")
+"""
+
+
+@needs_forks
+def test_ctrl_c_leaves_nothing_running(tmp_path):
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    subprocess.run(
+        [sys.executable, "-c", STOPPED, str(tmp_path)],
         env={**os.environ, "PYTHONPATH": path},
         check=True,
     )

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from children import xent
+from children import python, xent
 from xent import _store
 from xent.training import ArrayRows, MultilabelClassifier, SoftmaxClassifier, TrainedModel
 from xent.training._checkpoint import FORMAT, Checkpoint
@@ -116,7 +116,7 @@ def test_other_data_and_damage_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
-def test_kill_dash_nine(tmp_path, kills):
+def test_kill_dash_nine(tmp_path, kills, repeats):
     """Killed anywhere, the same command ends with the model that it would have made."""
     file, model = tmp_path / "run", tmp_path / "model"
     command = ["train", "digits-train", "--epochs", "40"]
@@ -124,7 +124,7 @@ def test_kill_dash_nine(tmp_path, kills):
     kept = [*command, "--model", str(model), "--checkpoint", str(file)]
     killed = [sys.executable, "-m", "xent", *kept]
     rng = np.random.default_rng(kills)
-    for _ in range(kills):
+    for _ in range(repeats(kills)):
         before = file.stat().st_mtime_ns if file.exists() else 0
         run = subprocess.Popen(killed, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         while run.poll() is None and not (file.exists() and file.stat().st_mtime_ns > before):
@@ -197,9 +197,7 @@ for event in range(1, 8):
     assert not os.listdir(place), (event, os.listdir(place))
 print(stopped)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    done = python(code, tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
 
@@ -275,3 +273,12 @@ def test_wording_of_time(options, sentence):
     with pytest.raises(ValueError) as caught:
         SoftmaxClassifier().fit(*rows(), **options)
     assert str(caught.value) == sentence
+
+
+def test_a_file_of_another_kind_is_refused_by_the_argument_that_names_it(tmp_path):
+    _store.save(tmp_path / "model", format="another", version=1, state={}, arrays={})
+    (tmp_path / "text").write_text("no such file")
+    for name, got in {"model": "holds another", "text": "is none or is damaged"}.items():
+        model = SoftmaxClassifier(epochs=1, random_state=0)
+        with pytest.raises(ValueError, match=f"^`checkpoint` must be a .* file, got .*{got}"):
+            model.fit([[0.0], [1.0]], [0, 1], checkpoint=tmp_path / name)

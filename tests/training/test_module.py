@@ -20,6 +20,9 @@ from xent.training import (
     convolutional_network,
     read_images,
 )
+from xent.training._checkpoint import Progress
+from xent.training._fit.record import EpochRecord, HeldOut
+from xent.training._objectives import objective_of
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 RNG = np.random.default_rng(0)
@@ -243,3 +246,40 @@ def test_a_module_with_dropout_goes_on_amid_an_epoch(tmp_path, monkeypatch):
     parts = SoftmaxClassifier(**settings).fit(X, Y, checkpoint=tmp_path / "c")
     assert parts.history_ == whole.history_
     np.testing.assert_array_equal(parts.predict_proba(X), whole.predict_proba(X))
+
+
+class Root(nn.Module):
+    """Has no logits of a negative feature."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.layer(x.sqrt())
+
+
+def test_early_stopping_takes_no_nan_for_a_gain_and_says_where_there_is_nothing_else():
+    rng = np.random.default_rng(0)
+    X_square, y = rng.random((30, 4)), rng.integers(0, 3, 30)
+    bad = X_square.copy()
+    bad[7] = -1
+    model = SoftmaxClassifier(module=Root(), patience=2, epochs=5, random_state=0)
+    with pytest.raises(ValueError) as said:
+        model.fit(X_square, y, validation=(bad, y))
+    assert str(said.value) == (
+        "Early stopping cannot choose an epoch: the held-out cross-entropy is NaN after every "
+        "epoch. Look for rows of `validation` whose logits are NaN."
+    )
+    start = Progress([], {}, {"loss": [], "gradient_norm": []})
+    held = HeldOut(X_square, y)
+    record = EpochRecord(
+        start, held, objective_of("cross_entropy"), 2, None, rng, lambda *told: None
+    )
+    scales = [np.nan, 1.0, np.nan, 2.0]
+    for scale in scales:
+        assert not record.stopped
+        record.add([(np.eye(3, 4) * scale, np.zeros(3))], {}, 0.0, 0.0)
+    assert np.isnan(record.watched).tolist() == [True, False, True, False]
+    assert record.best_epoch == 1 + int(np.nanargmin(record.watched))
+    assert record.best[0][0][0, 0] == scales[record.best_epoch - 1]

@@ -6,6 +6,7 @@ Truth is PyTorch's own arithmetic in float64, scikit-learn's weights, or the sam
 import math
 import tracemalloc
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from xent.training import SoftmaxClassifier
+from xent.training._fit.record import class_costs_of
+from xent.training._loop import logits_of
 from xent.training._objectives import OBJECTIVES, objective_of
 from xent.training._spec import parse
 
@@ -282,3 +285,39 @@ def test_wording(settings, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         fit(**settings)
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10])
+@pytest.mark.parametrize("size", [0.1, 3.0, 30.0])
+def test_held_out_rows_cost_what_40_digits_say(classes, size):
+    rng = np.random.default_rng(classes)
+    logits = size * rng.normal(size=(19, classes))  # no multiple of the rows side by side
+    logits[:3] = np.round(logits[:3])  # ties
+    logits[0], logits[1, 1:] = 5.0, -np.inf
+    target = rng.integers(0, classes, 19)
+    target[1] = 0
+    costs, guesses = class_costs_of(logits, target)
+    assert guesses.tolist() == logits.argmax(axis=1).tolist()
+    with mpmath.workdps(40):
+        for row, t, cost in zip(logits.tolist(), target, costs, strict=True):
+            total = mpmath.fsum(mpmath.exp(mpmath.mpf(z) - row[t]) for z in row)
+            assert cost == pytest.approx(float(mpmath.log(total)), rel=1e-15, abs=1e-300)
+
+
+def test_held_out_logits_that_are_not_finite_are_never_right():
+    nan, inf = np.nan, np.inf
+    logits = np.array([[0.0, nan, 1.0], [-inf, -inf, -inf], [inf, 0.0, 0.0], [0.0, -inf, 1.0]])
+    costs, guesses = class_costs_of(logits, np.array([0, 0, 0, 1]))
+    np.testing.assert_array_equal(costs, [nan, nan, nan, inf])
+    assert guesses.tolist() == [-1, -1, -1, 2]
+
+
+def test_a_row_has_the_same_logits_alone_and_among_others():
+    rng = np.random.default_rng(0)
+    weight, bias = rng.normal(size=(7, 50)), rng.normal(size=7)
+    rows = rng.normal(size=(67, 50))  # two blocks, and an odd number in the last
+    for X in (rows, rows.astype(np.float32), rng.integers(0, 256, (67, 50)).astype(np.uint8)):
+        whole = logits_of([(weight, bias)], X)
+        np.testing.assert_allclose(whole, X @ weight.T + bias, rtol=1e-12, atol=1e-12)
+        for i in (0, 31, 32, 66):
+            assert logits_of([(weight, bias)], X[i : i + 1]).tobytes() == whole[i].tobytes()

@@ -55,15 +55,12 @@ def law(**table):
     """Run a law on a few tables every day, and on many in the long tests."""
 
     def both(check):
-        few = settings(max_examples=SHORT)(given(tables(**table))(check))
-        many = settings(max_examples=20 * SHORT)(given(tables(**table))(check))
-
         @pytest.mark.parametrize(
-            "run",
-            [pytest.param(few, id="few"), pytest.param(many, id="many", marks=pytest.mark.long)],
+            "times",
+            [pytest.param(1, id="few"), pytest.param(20, id="many", marks=pytest.mark.long)],
         )
-        def test(run):
-            run()
+        def test(times, repeats):
+            settings(max_examples=repeats(times) * SHORT)(given(tables(**table))(check))()
 
         test.__doc__ = check.__doc__
         return test
@@ -249,7 +246,8 @@ def trouble(work):
 
 @pytest.mark.parametrize("times", [100, pytest.param(1500, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", [TreeClassifier, C45Classifier, CARTClassifier, TreeRegressor])
-def test_a_stranger_s_tree_is_refused_or_works(kind, times):
+def test_a_stranger_s_tree_is_refused_or_works(kind, times, repeats):
+    times = repeats(times)
     rng = np.random.default_rng(1)
     X = pd.DataFrame(
         {

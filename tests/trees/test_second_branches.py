@@ -1,11 +1,20 @@
 """Second branches, ties and options in pairs of the trees: each by a slow word of its own."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import xlogy
+from sklearn.tree import DecisionTreeRegressor
 
-from xent.trees import C45Classifier, TreeClassifier
+from trees.test_rules import limit
+from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegressor
+from xent.trees._fit import FOLDS, shares
 from xent.trees._prune import message, reduced_error
+from xent.trees._show.rules import Condition
+from xent.trees._show.simplify import Training, condition_bits
+from xent.trees._table.columns import Cases, FittedColumn
 
 
 @pytest.mark.parametrize("weight", [{"a": 4.0, "b": 1.0, "c": 0.25}, "balanced"])
@@ -85,3 +94,109 @@ def test_sides_of_levels_that_no_case_has_are_not_said():
     test, _ = message(tree.tree_, np.array([40, 0]))
     assert tree.tree_.set_start[0] >= 0
     assert test[0] == pytest.approx(np.log2(2) + 8 - 1)
+
+
+@pytest.mark.parametrize("criterion", ["squared_error", "poisson"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_reduced_error_of_numbers_by_hand(criterion, weighted):
+    """Row by row: squares, or half the deviance of a count from the mean of its node."""
+    kept = gone = 0
+    for seed in range(10):
+        luck = np.random.default_rng(seed)
+        X, Z = (luck.integers(0, 6, (150, 3)).astype(float) for _ in range(2))
+        y, z = (luck.poisson(1 + 2.0 * (T[:, 0] > 2)).astype(float) for T in (X, Z))
+        weight = luck.choice([0.5, 1.0, 3.0], 150) if weighted else np.empty(0)
+        fitted = TreeRegressor(criterion=criterion, pruning=None, min_samples_leaf=4).fit(X, y)
+        # The middle that squares are taken about was taken out of the tree's numbers.
+        shift = fitted.value_[0, 0] - fitted.tree_.stats[0, 1] / fitted.tree_.stats[0, 0]
+        pruned = reduced_error(fitted.tree_, fitted._cases(Z), z - shift, weight, criterion)
+        paths = np.asarray(fitted.decision_path(Z).todense()) > 0
+        w, errors = weight if weighted else np.ones(150), []
+        for k, mean in enumerate(fitted.value_[:, 0]):
+            here = paths[:, k]
+            each = (z - mean) ** 2
+            if criterion == "poisson":
+                each = xlogy(z, z / mean) - z + mean
+            errors.append(float((w * each)[here].sum()))
+        _, nodes, _ = best(0, fitted.tree_.parent(), errors)
+        assert pruned.size == nodes
+        kept, gone = kept + (nodes > 1), gone + (nodes < fitted.tree_.size)
+    assert kept > 5
+    assert gone > 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_standard_error_of_squares(seed):
+    """Against scikit-learn's pruned trees: the smallest within one error of the least risk."""
+    luck = np.random.default_rng(seed)
+    X = luck.normal(size=(160, 3))
+    y = np.where(X[:, 0] > 0, 1.0, 0.0) + 0.3 * (X[:, 1] > 0.5) + luck.gamma(0.3, 1.0, 160)
+
+    def pruned(rows, alpha):
+        tree = DecisionTreeRegressor(min_samples_leaf=5, random_state=0, ccp_alpha=alpha)
+        return tree.fit(X[rows], y[rows])
+
+    ours = TreeRegressor(min_samples_leaf=5).fit(X, y)
+    whole = TreeRegressor(min_samples_leaf=5, pruning=None).fit(X, y)
+    steps = pruned(slice(None), 0).cost_complexity_pruning_path(X, y).ccp_alphas
+    steps = np.unique(steps.round(12))
+    between = [*np.sqrt(steps[:-1] * steps[1:]), 1e9]
+    risks, errors = [], []
+    folds = shares(whole._cases(X), None, np.ones(160), FOLDS) > 0.5
+    for alpha in between:
+        loss = np.empty(160)
+        for held in folds:
+            loss[held] = (pruned(~held, alpha + 1e-12).predict(X[held]) - y[held]) ** 2
+        risks.append(loss.mean())
+        errors.append(loss.std() / math.sqrt(160))
+    least = int(np.argmin(risks))
+    chosen = max(i for i, risk in enumerate(risks) if risk <= risks[least] + errors[least])
+    want = pruned(slice(None), steps[chosen] + 1e-12)
+    assert ours.get_n_leaves() == want.get_n_leaves()
+    np.testing.assert_allclose(ours.predict(X), want.predict(X))
+
+
+def test_bits_of_a_condition_by_hand():
+    """A column's name, and one of its levels, or a side and one of the cuts between its numbers."""
+    numbers = np.array([[1.0], [2.0], [2.0], [5.0], [np.nan], [7.0]])
+    cases = Cases(
+        np.array([0, 1, 0, 0]), np.array([0, 0, 0, 0]), numbers, np.zeros((1, 6), np.int32),
+        np.array([6]),
+    )  # fmt: skip
+    columns = [FittedColumn("x", "number"), FittedColumn("c", "name", tuple("abcdef"))]
+    columns += [FittedColumn(name, "number") for name in "yz"]
+    training = Training(cases, columns, np.zeros(6, np.int64), np.ones(6), 2, 0.25)
+    for condition, bits in (
+        (Condition(0, high=2.0), 2 + 1 + math.log2(3)),  # 1, 2, 5 and 7: three cuts
+        (Condition(0, low=2.0), 2 + 1 + math.log2(3)),
+        (Condition(1, levels=("c",)), 2 + math.log2(6)),
+        (Condition(1, levels=("c", "d")), 2 + 6),
+    ):
+        assert condition_bits(condition, training) == pytest.approx(bits, rel=1e-14)
+
+
+@pytest.mark.parametrize("cf", [0.05, 0.5])
+def test_rules_are_judged_at_the_confidence_that_was_asked_for(cf):
+    luck = np.random.default_rng(4)
+    X = luck.normal(size=(300, 3))
+    y = ((X[:, 0] > 0) ^ (luck.random(300) < 0.15)).astype(int)
+    rules = C45Classifier(pruning=None).fit(X, y).to_ruleset(X, y, cf=cf)
+    assert len(rules) > 0
+    for rule in rules.rules:
+        assert rule.error_estimate == pytest.approx(limit(rule.cover, rule.errors, cf), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["number", "name"])
+@pytest.mark.parametrize("few", [1, 2, 3])
+def test_a_surrogate_sends_two_cases_each_way(kind, few):
+    """Breiman et al. 1984, section 5.3: of 12 and 8 cases it sends so few the other way."""
+    first = np.r_[np.arange(12), np.arange(20, 28)].astype(float)
+    other = np.zeros(20)
+    other[-few:] = 1.0
+    second = np.where(other > 0, "q", "p") if kind == "name" else other
+    table = pd.DataFrame({"first": first, "second": second})
+    tree = CARTClassifier(pruning=None, max_depth=1).fit(table, [0] * 12 + [1] * 8)
+    t = tree.tree_
+    assert (t.feature[0], t.threshold[0]) == (0, 15.5)
+    found = t.surrogate_feature[t.surrogate_start[0] : t.surrogate_start[1]].tolist()
+    assert found == ([1] if few >= 2 else [])

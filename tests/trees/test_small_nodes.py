@@ -67,7 +67,7 @@ def test_columns_of_two_values_side_by_side(options, classes, small, monkeypatch
 
 
 def test_classes_as_numpy_finds_them():
-    from xent.trees._estimator import _distinct
+    from xent.trees._table.target import _distinct
 
     for kind in ("int8", "uint8", "int64", "uint64", "bool"):
         top = True if kind == "bool" else np.iinfo(kind).max

@@ -41,7 +41,7 @@ def test_whole_and_column_by_column(make, splitter, monkeypatch):
     assert said.tobytes() == tree.predict_proba(table).tobytes()
     assert tree.n_features_in_ == 5
     assert hasattr(tree, "feature_names_in_") == (make is not MAKERS["arrow"])
-    for place in ("_estimator", "_table.columns"):
+    for place in ("_reading", "_table.columns"):
         module = f"xent.trees.{place}.read_at_once"
         monkeypatch.setattr(module, lambda *_: None, raising=False)
     again = TreeClassifier(splitter=splitter).fit(table, Y)
@@ -95,7 +95,7 @@ def test_columns_of_every_kind_side_by_side(make, splitter, monkeypatch):
     table, some = make(held), make(mixed_columns(rng, 1))
     tree = TreeClassifier(splitter=splitter).fit(table, y)
     said = tree.predict_proba(table), tree.predict_proba(some)
-    monkeypatch.setattr("xent.trees._estimator.read_at_once", lambda *_: None)
+    monkeypatch.setattr("xent.trees._reading.read_at_once", lambda *_: None)
     slow = TreeClassifier(splitter=splitter).fit(table, y)
     assert slow.columns_ == tree.columns_
     assert slow.to_text() == tree.to_text()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xent.cli import _data
-from xent.cli._tables import TableOptions, load
+from xent.cli._tables._load import load
+from xent.cli._tables._options import TableOptions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,14 +19,8 @@ from xent.cli._predictions import Files, Scores, in_order, labels_of, scores_of,
 from xent.cli._stream._measure import Question
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._run import run
-from xent.cli._tables import (
-    TableFile,
-    TableOptions,
-    is_csv,
-    options_from,
-    with_options,
-    words,
-)
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, is_csv, options_from, with_options, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Report
@@ -47,7 +41,7 @@ def evaluate(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz, .npy."
+            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .arrow, .jsonl, .npz, .npy."
         ),
     ],
     target: options.TargetOption = "target",

@@ -10,7 +10,8 @@ import typer
 
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._tables import TableFile, TableOptions, with_options, words
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, with_options, words
 
 BAR_WIDTH, LINE_LENGTH = (
     22,
@@ -59,7 +60,10 @@ def register(app: typer.Typer) -> None:
 @with_options()
 def rank(
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
+        Path,
+        typer.Argument(
+            metavar="TABLE", help="A table: .csv, .tsv, .parquet, .arrow, .jsonl, .npz."
+        ),
     ],
     target: Annotated[
         str,
@@ -109,7 +113,7 @@ def rank(
     """
     from xent import _check, _table
     from xent.measures import rank_features
-    from xent.measures.tables._rank import SCORES
+    from xent.measures.tables._rank_column import SCORES
 
     _check_outputs([table], html, json)
     gain = score == "information_gain"

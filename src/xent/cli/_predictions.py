@@ -19,7 +19,8 @@ from xent.cli._arrays import (
     whole_column,
     with_truth,
 )
-from xent.cli._tables import TableFile, TableOptions, is_array, is_csv
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, is_array, is_csv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +58,9 @@ class Files:
         from xent import _check, _table
 
         by_place = self.truth is not None and self.truth.suffix.lower() == ".npy"
+        if self.truth is not None and not self.truth.suffix and not self.truth.exists():
+            advice = f"If it is the column of true classes, pass --target {str(self.truth)!r}."
+            raise FileNotFoundError(f"There is no file {str(self.truth)!r}. {advice}")
         if self.truth is not None and self.id is None and not by_place:
             raise _check.invalid("--id", "name the column that both files share", "none")
         # As text, so that a class 01 is not taken for the number 1.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from xent._kernels.predictions.scores import LOG_ODDS
 from xent.evaluation._accumulator.scores.column import MOST_RANKED, ScoreColumn, ScoreCounts
+from xent.evaluation._accumulator.sums import exact_sum
 from xent.evaluation._arrays import block_of
 from xent.evaluation._predictions import Predictions
 
@@ -60,7 +61,7 @@ def _ranking(column: ScoreColumn) -> tuple[float, float] | None:
     if not (own.any() and others.any()):
         return None
     others_below = below - (upto - own)
-    auc = math.fsum((own * (others_below + 0.5 * others)).tolist()) / (whole * (total - whole))
+    auc = exact_sum(own * (others_below + 0.5 * others)) / (whole * (total - whole))
     some = own > 0
     above, beyond = whole - upto[some], total - below[some] - every[some]
     yes, rows = own[some], every[some]
@@ -68,7 +69,7 @@ def _ranking(column: ScoreColumn) -> tuple[float, float] | None:
         times, yes_times = held.rows[some], held.yes[some]
         yes, rows = (yes + yes / yes_times) / 2, (rows + rows / times) / 2
     precision = (above + yes) / (beyond + rows)
-    return auc, math.fsum((own[some] * precision).tolist()) / whole
+    return auc, exact_sum(own[some] * precision) / whole
 
 
 THRESHOLDS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

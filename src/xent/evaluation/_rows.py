@@ -58,16 +58,20 @@ class RowFigures:
     scores: Sequence[NDArray[Any]] = ()
 
 
-def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, NDArray[Any], RowArrays]]:
+def blocks_of(
+    predictions: Predictions, *, turned: bool = False
+) -> Iterator[tuple[slice, NDArray[Any], RowArrays]]:
     """Measure the rows block by block, and yield which they are, their scores and figures.
 
-    The arrays of figures are written over by the next block, and are longer than the block.
+    The arrays of figures are written over by the next block, and are longer than the block; so are
+    the scores where they are to be ``turned``: then those of few classes lie class by class.
     """
     classes = len(predictions.labels)
+    turned = turned and 2 < classes <= NARROW and predictions.columns is None
     figures = room = None
     for rows, block in predictions.blocks():
         if figures is None or room is None:
-            figures, room = room_for(len(block), classes, block.dtype)
+            figures, room = room_for(len(block), classes, block.dtype, turned=turned)
         truth, slack = predictions.truth[rows], predictions.slack
         wide, columns = classes > NARROW, predictions.columns
         if columns is not None:
@@ -93,7 +97,7 @@ def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, NDArray[Any], R
             predictions.refuse(rows)
         if predictions.kind == "probs" and figures.cost[: len(block)].max() == math.inf:
             mend(figures.cost, figures.given, len(block))
-        yield rows, block, figures
+        yield rows, room.columns[:, : len(block)].T if turned else block, figures
 
 
 def measured(predictions: Predictions) -> RowFigures:

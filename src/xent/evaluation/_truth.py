@@ -79,10 +79,11 @@ def truth_of(
         return found
     raw = array_of("target", target)
     if raw.shape != (rows,):
-        soft = "If it is one-hot, pass its argmax(axis=1); `evaluate_soft` takes distributions."
-        advice = soft if raw.shape == (rows, classes) else ""
         must = f"have one class a row, {rows}"
-        raise _check.invalid("target", must, f"the shape {raw.shape}", advice)
+        soft = "If it is one-hot, pass its argmax(axis=1); `evaluate_soft` takes distributions."
+        if raw.shape != (rows, classes):
+            soft = ""
+        raise _check.invalid("target", must, f"the shape {raw.shape}", soft)
     if raw.dtype.kind == "f":
         if np.isnan(raw).any():
             row = int(np.isnan(raw).argmax())

@@ -5,8 +5,8 @@ from typing import Any
 
 from xent import _check
 from xent.language._evaluation import Evaluation
+from xent.language._lines._text import check_rereadable
 from xent.language._scorer import Scorer
-from xent.language._text import check_rereadable
 
 
 def compare(

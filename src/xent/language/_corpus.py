@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.language._lines._text import check_rereadable
 from xent.language._scorer import Scorer
-from xent.language._text import check_rereadable
 
 F64 = NDArray[np.float64]
 

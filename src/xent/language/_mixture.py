@@ -16,9 +16,9 @@ from xent import _check
 from xent.language._backoff import storage
 from xent.language._backoff.merged import MixturePart, merged
 from xent.language._backoff.storage import Stored
+from xent.language._lines._text import Reader, check_rereadable
 from xent.language._model import NGramModel
 from xent.language._scorer import ScoredText, Scorer
-from xent.language._text import Reader, check_rereadable
 from xent.language._vocabulary import BEGIN, UNKNOWN, Vocabulary
 
 F64 = NDArray[np.float64]

@@ -23,8 +23,8 @@ from xent.language._counting.task import CountingTask, given_words
 from xent.language._counting.unsegmented import warn_of_unsegmented
 from xent.language._kenlm_binary import load as kenlm_binary
 from xent.language._kenlm_binary.model import KenLMBinary
+from xent.language._lines._text import ERROR_POLICIES, TOKEN_UNITS, Reader, sentence_starts
 from xent.language._scorer import ScoredText, Scorer
-from xent.language._text import ERROR_POLICIES, TOKEN_UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
 from xent.language.smoothing._smoothing import Evidence

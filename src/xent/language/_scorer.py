@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._compile.threads import in_blocks
 from xent.language._evaluation import Evaluation
+from xent.language._lines._text import Reader
 from xent.language._spelling import SPELLINGS
-from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, WITHOUT_UNKNOWN, Vocabulary
 
 F64 = NDArray[np.float64]

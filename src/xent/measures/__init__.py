@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from xent.measures.samples._result import Estimate
     from xent.measures.samples._two_samples import estimate_cross_entropy, estimate_kl_divergence
     from xent.measures.tables._drift import ColumnDrift, drift
-    from xent.measures.tables._rank import FeatureRank, rank_features
+    from xent.measures.tables._rank import rank_features
+    from xent.measures.tables._rank_column import FeatureRank
 
 _LATER = {  # loaded when first named
     "discrete._adjusted": ("adjusted_mutual_information",),
@@ -46,7 +47,8 @@ _LATER = {  # loaded when first named
     "samples._result": ("Estimate",),
     "samples._two_samples": ("estimate_cross_entropy", "estimate_kl_divergence"),
     "tables._drift": ("ColumnDrift", "drift"),
-    "tables._rank": ("FeatureRank", "rank_features"),
+    "tables._rank": ("rank_features",),
+    "tables._rank_column": ("FeatureRank",),
 }
 
 __all__ = [

@@ -15,7 +15,7 @@ from xent.measures.rows._typed_arrays import Logits as Logits
 from xent.measures.rows._typed_arrays import LogProbs as LogProbs
 from xent.measures.samples._result import Estimate as Estimate
 from xent.measures.tables._drift import ColumnDrift as ColumnDrift
-from xent.measures.tables._rank import FeatureRank as FeatureRank
+from xent.measures.tables._rank_column import FeatureRank as FeatureRank
 
 _Numbers = Sequence[float]
 _Rows = Sequence[Sequence[float]]

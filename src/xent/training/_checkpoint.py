@@ -142,7 +142,9 @@ class Checkpoint:
             raise _check.invalid("random_state", must, kind)
         if not Path(self.path).exists():
             return None
-        state, arrays = _store.load(self.path, format=FORMAT, version=VERSION)
+        state, arrays = _store.load(
+            self.path, format=FORMAT, version=VERSION, argument="checkpoint"
+        )
         must, fresh = "be of the same run", "Name another file to start afresh."
         for name, value in self.settings.items():
             there = state["settings"].get(name)

@@ -257,7 +257,13 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.best_epoch_ = len(record.history["loss"])
         if plan.patience is not None:
-            layers, self.best_epoch_ = record.best, 1 + int(np.argmin(record.watched))
+            layers, self.best_epoch_ = record.best, record.best_epoch
+            if np.isnan(record.watched[self.best_epoch_ - 1]):
+                because = "the held-out cross-entropy is NaN after every epoch"
+                advice = (
+                    "Look for rows of " + _check.argument("validation") + " whose logits are NaN."
+                )
+                raise _check.cannot("Early stopping cannot choose an epoch", because, advice)
         if trained is not None:
             self.module_ = trained
         else:

@@ -37,13 +37,14 @@ class Objective:
         From logits (N, C) and class numbers (N,) or probabilities (N, C) to the loss of each row.
     loss : callable
         Likewise to their mean.
-    log_probs : callable
-        From float64 logits (N, C) to log-probabilities (N, C).
+    read : callable
+        From float64 logits (N, C) to those, (N, C), whose softmax the loss means; of ``multilabel``
+        to log-probabilities.
     smoothing : float, optional
         Of a plain cross-entropy of the softmax, whose gradient is p - t: how far its target is
         smoothed. None of every other loss.
     multilabel : bool
-        Whether each output is a yes or no by itself, so that ``log_probs`` are those of yes.
+        Whether each output is a yes or no by itself, so that log-probabilities are those of yes.
     link : str
         What the loss applies to logits, ``"softmax"`` or ``"sigmoid"``.
     """
@@ -51,10 +52,15 @@ class Objective:
     name: str
     rows: Callable[[Tensor, Tensor], Tensor]
     loss: Callable[[Tensor, Tensor], Tensor]
-    log_probs: Callable[[Matrix], Matrix]
+    read: Callable[[Matrix], Matrix]
     smoothing: float | None = None
     multilabel: bool = False
     link: str = "softmax"
+
+    def log_probs(self, logits: Matrix) -> Matrix:
+        """Return log-probabilities (N, C) of float64 logits (N, C)."""
+        found = self.read(logits)
+        return found if self.multilabel else log_softmax(found)
 
 
 @dataclass(frozen=True)
@@ -134,11 +140,6 @@ def _log_sigmoid(logits: Matrix) -> Matrix:
     return -np.logaddexp(0.0, -logits)
 
 
-def _log_sigmoids_normalised(logits: Matrix) -> Matrix:
-    """Sigmoids divided by their row sum, in logarithms so that tiny ones do not become 0 / 0."""
-    return log_softmax(_log_sigmoid(logits))
-
-
 _softmax = partial(torch.softmax, dim=1)
 FOUR = ("cross_entropy", "binary_cross_entropy", "mse_softmax", "mse_sigmoid")
 OBJECTIVES = {
@@ -208,7 +209,7 @@ def objective_of(
         name=str(text),
         rows=partial(_rows, values),
         loss=partial(values, reduction="mean"),
-        log_probs=_log_sigmoid if multilabel else partial(_log_probs, family.link, options),
+        read=_log_sigmoid if multilabel else partial(_read, family.link, options),
         smoothing=float(options.get("label_smoothing", 0.0)) if plain else None,
         multilabel=multilabel,
         link=family.link,
@@ -236,9 +237,14 @@ def _rows(values: Callable[..., Tensor], logits: Tensor, target: Tensor) -> Tens
     return found.mean(dim=1) if found.dim() == 2 else found
 
 
-def _log_probs(link: str, options: dict[str, Any], logits: Matrix) -> Matrix:
-    """Read logits as the loss does, its softcap and temperature with them."""
+def _read(link: str, options: dict[str, Any], logits: Matrix) -> Matrix:
+    """Read logits as the loss does, its softcap and temperature with them.
+
+    Sigmoids are divided by their row sum: as a softmax of their logarithms, so that tiny ones do
+    not become 0 / 0.
+    """
     if (cap := options.get("softcap")) is not None:
         logits = cap * np.tanh(logits / cap)
-    logits = logits / options.get("temperature", 1.0)
-    return log_softmax(logits) if link == "softmax" else _log_sigmoids_normalised(logits)
+    if (temperature := options.get("temperature")) is not None:
+        logits = logits / temperature
+    return logits if link == "softmax" else _log_sigmoid(logits)

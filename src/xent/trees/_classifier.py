@@ -13,11 +13,12 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from xent import _check
 from xent.trees import _fit
-from xent.trees._estimator import BaseTree, classes_of, restore_on_failure, same_length
+from xent.trees._estimator import BaseTree, restore_on_failure
 from xent.trees._show import report, rules, simplify
 from xent.trees._table import stream
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases
+from xent.trees._table.target import classes_of, same_length
 from xent.trees._table.weights import times_class, weights_of
 
 

@@ -13,11 +13,12 @@ from sklearn.utils.validation import column_or_1d
 
 from xent import _check
 from xent.trees import _fit, _prune
-from xent.trees._estimator import BaseTree, restore_on_failure, same_length
+from xent.trees._estimator import BaseTree, restore_on_failure
 from xent.trees._table import stream
 from xent.trees._table.arrays import target_of
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases
+from xent.trees._table.target import same_length
 from xent.trees._table.weights import weights_of
 
 

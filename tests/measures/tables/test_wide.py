@@ -1,15 +1,21 @@
 """Wide tables in memory are ranked many columns at once: to the last bit as one by one."""
 
+import math
+import warnings
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from xent import _table
-from xent.cli._tables import TableFile, TableOptions
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions
 from xent.measures import rank_features
-from xent.measures.tables import _rank, _wide
+from xent.measures.tables import _rank_batches, _wide
 from xent.measures.tables._bins import first_cuts, mdl_cuts
+from xent.measures.tables._rank_column import SCORES
+from xent.measures.tables._scores import _sums
 
 
 def strange(rows=157, classes=3):
@@ -50,9 +56,9 @@ def test_many_at_once_are_as_one_by_one(monkeypatch, score, missing, classes):
     slow = rank_features(batches, "y", **how)
     assert slow == rank_features(frame, "y", **how)
     seen = []
-    uncut = _rank.uncut
-    monkeypatch.setattr(_rank, "uncut", lambda *a: seen.extend(f := list(uncut(*a))) or f)
-    monkeypatch.setattr(_rank, "WIDE_COLUMNS", 100)
+    uncut = _rank_batches.uncut
+    monkeypatch.setattr(_rank_batches, "uncut", lambda *a: seen.extend(f := list(uncut(*a))) or f)
+    monkeypatch.setattr(_rank_batches, "WIDE_COLUMNS", 100)
     monkeypatch.setattr(_wide, "SORTED_CELLS", 1000)
     assert rank_features(batches, "y", **how) == slow
     assert len(seen) > 50
@@ -65,9 +71,89 @@ def test_many_at_once_are_as_one_by_one(monkeypatch, score, missing, classes):
     monkeypatch.undo()
     y = frame["y"].where(np.arange(len(frame)) % 9 > 0)
     some = pa.Table.from_pandas(frame.assign(y=y), preserve_index=False)
-    monkeypatch.setattr(_rank, "WIDE_COLUMNS", 100)
+    monkeypatch.setattr(_rank_batches, "WIDE_COLUMNS", 100)
     dropped = rank_features(lambda: iter([some]), "y", score=score, missing="drop")
     assert dropped == rank_features(some, "y", score=score, missing="drop")
+
+
+def words(rows=157):
+    """Columns of text, categories and booleans: few levels and many, gaps, blanks, doubts."""
+    rng = np.random.default_rng(6)
+    y = rng.integers(0, 5, rows)
+    columns = {}
+    for i, levels in enumerate([1, 2, 3, 5, 8, 9, 17, 40, 130, 2000]):
+        for gap in (0, 0.3, 1):
+            code = np.where(rng.random(rows) < 0.3, y, rng.integers(0, levels, rows)) % levels
+            text = np.array([f"level {k} of {i}" for k in code], dtype=object)
+            text[rng.random(rows) < gap] = None
+            columns[f"text {levels} {gap}"] = pa.array(text, pa.string())
+            columns[f"kind {levels} {gap}"] = pa.array(text[::-1], pa.string()).dictionary_encode()
+            flag = [None if v is None else bool(k % 2) for v, k in zip(text, code, strict=True)]
+            columns[f"flag {levels} {gap}"] = pa.array(flag, pa.bool_())
+    some = rng.integers(0, 4, rows)
+    doubted = {
+        "numbers of four": ["1", "2", "3", "x"],
+        "flags": ["true", "True", "no", "TRUE"],
+        "money": ["$.", "$1", "$2", "x"],
+        "empty": [""] * 4,
+    }
+    for name, levels in doubted.items():
+        columns[name] = pa.array(np.array(levels, dtype=object)[some], pa.string())
+    order = pa.array(["zz", "b", "unused", "a"])
+    columns["order"] = pa.DictionaryArray.from_arrays(
+        pa.array(np.array([3, 0, 1])[some % 3]), order
+    )
+    twice = pa.array(["a", "b", "a", None])
+    columns["twice"] = pa.DictionaryArray.from_arrays(pa.array(some), twice)
+    numbers = pa.array([3, 1, 2, 9])
+    columns["numbers"] = pa.DictionaryArray.from_arrays(pa.array(some), numbers)
+    columns["y"] = pa.array(np.array(list("zyxwv"))[y])
+    return pa.table(columns)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("missing", ["symbol", "drop"])
+def test_text_of_many_columns_is_as_one_by_one(monkeypatch, score, missing):
+    table = words()
+    if missing == "drop":  # a column without a value would be refused
+        table = table.drop_columns(
+            [n for n in table.column_names if n.endswith(" 1") or n == "twice"]
+        )
+
+    def ranked():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = rank_features(
+                lambda: iter([table]), "y", score=score, missing=missing, base=base
+            )
+        return found, [str(one.message) for one in said]
+
+    base = 2 if score == "information_gain" else math.e
+    slow = ranked()
+    told = []
+    by_text = _rank_batches.text_scores
+    monkeypatch.setattr(_rank_batches, "WIDE_COLUMNS", 10)
+    monkeypatch.setattr(_wide, "SORTED_CELLS", 1000)
+    monkeypatch.setattr(
+        _rank_batches, "text_scores", lambda *a, **k: told.extend(f := list(by_text(*a, **k))) or f
+    )
+    assert ranked() == slow
+    names = {one.name for one in told}
+    expected = {"text", "kind", "flag", "order", "empty"}
+    assert {name.split()[0] for name in names} == expected
+    gaps = ("0", "0.3", "1") if missing == "symbol" else ("0",)
+    assert len(names) == 3 * 10 * len(gaps) + 2
+    assert any("amounts of money" in one for one in slow[1])
+    assert any("numbers" in one for one in slow[1])
+
+
+def test_sums_of_stretches_are_those_of_each_by_itself():
+    rng = np.random.default_rng(0)
+    sizes = [*range(1, 300), 7, 8, 9, 1000, 5]
+    values = rng.normal(size=sum(sizes)) * 10.0 ** rng.integers(-9, 9, sum(sizes))
+    first = np.cumsum(sizes) - sizes
+    alone = [part.sum() for part in np.split(values, first[1:])]
+    assert _sums(values, first).tolist() == alone
 
 
 def test_first_cuts_are_those_of_the_columns_alone():

@@ -41,6 +41,7 @@ class Room(NamedTuple):
     ``tile`` holds the classes, in the type of the scores; ``own`` and ``true`` what the true class
     has and which it is, as float64 and int64. The others are as wide as the scores: ``own_as`` and
     ``true_as``, ``best`` and ``low``, the largest entry and the smallest, ``guess`` and ``rank``.
+    ``columns`` takes the scores of all rows class by class, where it has room for them.
     """
 
     tile: Any
@@ -52,18 +53,27 @@ class Room(NamedTuple):
     low: Any
     guess: Any
     rank: Any
+    columns: Any
 
 
-def room_for(rows: int, classes: int, dtype: Any) -> tuple[RowArrays, Room]:
-    """Allocate the figures of so many rows of scores of a type, and room to work in."""
+def room_for(
+    rows: int, classes: int, dtype: Any, *, turned: bool = False
+) -> tuple[RowArrays, Room]:
+    """Allocate the figures of so many rows of scores of a type, and room to work in.
+
+    It has columns where these shall be ``turned``.
+    """
     size = -(-rows // TILE) * TILE + SPARE
     guess, rank = np.empty((2, size), np.int64)
     reals = np.empty((5, size))
     tile = np.zeros(TILE * (-(-classes // SQUARE) * SQUARE if classes <= NARROW else 0), dtype)
     own, true = np.zeros(TILE), np.zeros(TILE, np.int64)
     own_as, best, low = np.zeros((3, TILE), dtype)
-    true_as, *found = np.zeros((3, TILE), np.int32 if np.dtype(dtype).itemsize == 4 else np.int64)
-    room = Room(tile, own, true, own_as, true_as, best, low, *found)
+    true_as, guess_as, rank_as = np.zeros(
+        (3, TILE), np.int32 if np.dtype(dtype).itemsize == 4 else np.int64
+    )
+    columns = np.empty((classes, rows) if turned else (0, 0), dtype)
+    room = Room(tile, own, true, own_as, true_as, best, low, guess_as, rank_as, columns)
     return RowArrays(guess, rank, *reals), room
 
 

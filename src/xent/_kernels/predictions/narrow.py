@@ -60,6 +60,9 @@ def _turn(x, flat, truth, first, room):
         for c in range(U(classes)):
             for i in range(U(rows)):
                 tile[c * U(TILE) + i] = x[U(first) + i, c]
+    for c in range(U(room.columns.shape[0])):
+        for i in range(U(rows)):
+            room.columns[c, U(first) + i] = tile[c * U(TILE) + i]
     _take_own(truth, first, rows, room)
 
 

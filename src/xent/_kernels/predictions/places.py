@@ -5,7 +5,7 @@ import numpy as np
 from xent._compile.decorator import outer
 
 U = np.uint64
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @outer()
@@ -19,7 +19,7 @@ def find_places(keys, table, known, used, out):
     mask = size - U(1)
     for i in range(U(keys.shape[0])):
         key = keys[i]
-        mixed = U(key) * _GOLDEN
+        mixed = U(key) * GOLDEN
         at = (mixed ^ (mixed >> U(29))) & mask
         while True:
             place = np.int64(table[at])

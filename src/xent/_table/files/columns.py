@@ -2,7 +2,7 @@
 
 import fnmatch
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,6 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+
+BLOCK_CELLS = 1 << 18  # of short columns of text that are looked at as one
+
+
+def text_blocks(table: Any) -> Iterator[tuple[list[int], Any]]:
+    """Yield the places of some columns of text, and their cells, one column after another.
+
+    Each call of Arrow costs more than a short column: of thousands, many are looked at as one.
+
+    Parameters
+    ----------
+    table : pyarrow.Table or pyarrow.RecordBatch
+        The table.
+
+    Yields
+    ------
+    tuple of list of int and pyarrow.Array or pyarrow.ChunkedArray
+    """
+    import pyarrow as pa
+
+    rows = table.num_rows
+    text = [i for i, kind in enumerate(table.schema.types) if rows and pa.types.is_string(kind)]
+    most = max(1, BLOCK_CELLS // max(1, rows))
+    for start in range(0, len(text), most):
+        at = text[start : start + most]
+        columns = [table.column(i) for i in at]
+        if most == 1:
+            yield at, columns[0]
+        else:
+            pieces = (getattr(column, "chunks", [column]) for column in columns)
+            yield at, pa.concat_arrays([piece for some in pieces for piece in some])
 
 
 def require(name: str, columns: Sequence[str], path: object, *, argument: str = "columns") -> str:

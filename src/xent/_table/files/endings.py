@@ -8,8 +8,9 @@ from pathlib import Path
 from xent import _check
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".npz")
-READ_FORMATS = (*FORMATS, ".npy")  # one array, which is no table to write
+ARROW_FORMATS = (".arrow", ".feather", ".ipc")
 ARRAY_FORMATS = (".npz", ".npy")
+READ_FORMATS = (*FORMATS, ".npy", *ARROW_FORMATS)  # read, and not written
 
 
 def ending(
@@ -18,7 +19,11 @@ def ending(
     """Return the ending that says what a file is, ``.gz`` taken off; refuse one we do not know."""
     suffixes = [s.lower() for s in Path(path).suffixes]
     kind = suffixes[-1] if suffixes else ""
-    if kind == ".gz" and len(suffixes) > 1 and suffixes[-2] not in (".parquet", *ARRAY_FORMATS):
+    if (
+        kind == ".gz"
+        and len(suffixes) > 1
+        and suffixes[-2] not in (".parquet", *ARRAY_FORMATS, *ARROW_FORMATS)
+    ):
         kind = suffixes[-2]
     if kind not in formats:
         raise _check.invalid(argument, f"end in {_check.join_names(formats)}", f"{str(path)!r}")
@@ -50,6 +55,9 @@ def refuse_duplicates(
 
 def unreadable(path: object, kind: str, error: object, advice: _check.Words = "") -> ValueError:
     """Say that a file is not what its ending says."""
-    title = {".jsonl": "JSON lines", ".ndjson": "JSON lines"}.get(kind, kind[1:].upper())
+    titles = {".jsonl": "JSON lines", ".ndjson": "JSON lines"} | dict.fromkeys(
+        ARROW_FORMATS, "Arrow"
+    )
+    title = titles.get(kind, kind[1:].upper())
     first = str(error).partition("\n")[0].strip().rstrip(".")
     return _check.cannot(f"{str(path)!r} cannot be read as {title}", first, advice)

@@ -5,12 +5,15 @@ import os
 import re
 from typing import Any
 
+import numpy as np
+
 from xent import _check
+from xent._table.files.columns import text_blocks
 from xent._table.files.dialect import Csv
 
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 NO_VALUE = ("", "?", "-", "na", "n/a", "nan", "null", "none")  # what stands for a missing value
-WHOLE = re.compile(r"\d+")
+WHOLE = re.compile(r"\d{1,18}")
 
 
 def doubt_header(batch: Any, path: str | os.PathLike[str], csv: Csv | None) -> None:
@@ -30,30 +33,46 @@ def doubt_header(batch: Any, path: str | os.PathLike[str], csv: Csv | None) -> N
         How it is written, where the caller can be told so.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if csv is not None and not csv.header:
         return
-    found, wholes = [], []
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        name = field.name.strip()
-        if pa.types.is_string(field.type):
-            if name and pc.any(pc.equal(pc.utf8_trim_whitespace(column), name)).as_py():
-                found.append(name)
-        elif WHOLE.fullmatch(name):
-            wholes.append(int(name))
-        elif NUMERAL.fullmatch(name):
-            found.append(name)
-        elif name.lower() not in NO_VALUE:
-            return  # words above numbers: a header
+    names = [name.strip() for name in batch.schema.names]
+    is_text = [pa.types.is_string(kind) for kind in batch.schema.types]
+    others = [name for name, text in zip(names, is_text, strict=True) if not text]
+    if any(not NUMERAL.fullmatch(name) and name.lower() not in NO_VALUE for name in others):
+        return  # words above numbers: a header
+    held = _held(batch, names)
+    for i, text in enumerate(is_text):
+        held[i] |= not text and bool(NUMERAL.fullmatch(names[i]) and not WHOLE.fullmatch(names[i]))
+    found = [name for name, is_value in zip(names, held, strict=True) if is_value]
+    wholes = [int(name) for name in others if WHOLE.fullmatch(name)]
     if any(a >= b for a, b in itertools.pairwise(wholes)):
         found += map(str, wholes)
     if found:
         advice = _check.Sentence("Write a line of names above it.")
         if csv is not None:
             advice = "If it is no header, pass " + _check.setting("no_header", True) + "."
-        names = _check.join_names(found, last="and", limit=3)
+        shown = _check.join_names(found, last="and", limit=3)
         because = (
-            f"the first line of {str(path)!r} reads like a row: {names}. It is taken as names."
+            f"the first line of {str(path)!r} reads like a row: {shown}. It is taken as names."
         )
         _check.warn(because[:1].upper() + because[1:] + " " + advice)
+
+
+def _held(batch: Any, names: list[str]) -> list[bool]:
+    """Tell of each column whether it is text that holds its own name."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = [False] * len(names)
+    for at, cells in text_blocks(batch):
+        own: Any = names[at[0]]
+        if len(at) > 1:
+            own = pa.array([names[i] for i in at]).take(
+                np.repeat(np.arange(len(at)), len(cells) // len(at))
+            )
+        same = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(cells), own), False)
+        held = np.asarray(np.asarray(same).reshape(len(at), -1).any(axis=1))
+        for i, is_held in zip(at, held.tolist(), strict=True):
+            found[i] = bool(is_held and names[i])
+    return found

@@ -6,10 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xent._optional import need
+from xent._table.files.arrow import read_arrow, scan_arrow
 from xent._table.files.blocks import check_json, read_csv, scan_csv, scan_json
-from xent._table.files.columns import require
+from xent._table.files.columns import require, text_blocks
 from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
-from xent._table.files.endings import ARRAY_FORMATS, ending, kind_of, refuse_duplicates, unreadable
+from xent._table.files.endings import (
+    ARRAY_FORMATS,
+    ARROW_FORMATS,
+    ending,
+    kind_of,
+    refuse_duplicates,
+    unreadable,
+)
 from xent._table.files.header import doubt_header
 from xent._table.files.npz import read_npz, scan_arrays
 from xent._table.files.parquet import check_whole, rows_of_batch
@@ -65,6 +73,8 @@ def read(
             with pyarrow.parquet.ParquetFile(path) as whole:
                 check_whole(path, whole.metadata)
             table = pyarrow.parquet.read_table(path, use_threads=True)
+        elif kind in ARROW_FORMATS:
+            table = read_arrow(path)
         elif kind in (".csv", ".tsv"):
 
             def check(schema: Any) -> None:
@@ -75,7 +85,13 @@ def read(
             doubt_header(table.slice(0, HEAD_ROWS), path, csv)
         else:
             table = _read_json(path)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowKeyError,
+        pa.ArrowNotImplementedError,
+        OSError,
+        UnicodeError,
+    ) as error:
         raise _refusal(path, kind, error, csv, argument) from None
     refuse_duplicates(table.column_names, path, argument)
     return table
@@ -176,10 +192,20 @@ def scan(
             # What has no line at all is read once more, to say what is wrong with it.
             for table in itertools.chain([read(path) if first is None else first], tables):
                 yield from _cut(table, columns, batch_rows, path)
+        elif kind in ARROW_FORMATS:
+            for batch in scan_arrow(path, batch_rows):
+                refuse_duplicates(batch.schema.names, path, argument)
+                yield from _cut(batch, columns, batch_rows, path)
         else:
             for table in scan_arrays(path, None, batch_rows):
                 yield from _cut(table, columns, batch_rows, path)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowKeyError,
+        pa.ArrowNotImplementedError,
+        OSError,
+        UnicodeError,
+    ) as error:
         raise _refusal(path, kind, error, csv, argument) from None
 
 
@@ -210,16 +236,17 @@ def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if ending(path, "path") in (".parquet", *ARRAY_FORMATS):
+    if ending(path, "path") in (".parquet", *ARRAY_FORMATS, *ARROW_FORMATS):
         return table
     blank = pa.array(["", *(csv.missing if csv else ())])
+    columns, rows = list(table.columns), table.num_rows
+    for at, cells in text_blocks(table):
+        is_blank = pc.is_in(cells, value_set=blank)
+        if pc.any(is_blank).as_py():
+            cells = pc.if_else(is_blank, pa.scalar(None, pa.string()), cells)
+            for k, i in enumerate(at):
+                columns[i] = cells.slice(k * rows, rows)
     # All at once: to put one column into a table costs a look at every other.
-    columns = [
-        pc.if_else(pc.is_in(column, value_set=blank), pa.scalar(None, field.type), column)
-        if pa.types.is_string(field.type)
-        else column
-        for field, column in zip(table.schema, table.columns, strict=True)
-    ]
     return type(table).from_arrays(columns, names=table.schema.names)
 
 

@@ -219,7 +219,10 @@ class Text(Column):
         coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
         if isinstance(coded, pa.ChunkedArray):
             coded = coded.unify_dictionaries().combine_chunks()
-        codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+        indices = coded.indices
+        if coded.null_count:
+            indices = indices.cast(pa.int64()).fill_null(-1)
+        codes = indices.to_numpy().astype(np.int64)
         levels = coded.dictionary.to_pylist()
         known = [i for i, level in enumerate(levels) if level is not None and level == level]
         if len(known) < len(levels):  # the dictionary names what is missing

@@ -39,6 +39,8 @@ WRITTEN = (
                 re.IGNORECASE), "times of day",
      "Make them times, or write them as 14:30:00 in a file"),
 )  # fmt: skip
+FORMS = (NUMBER, ISO_DATE, *(form for form, _, _ in WRITTEN))
+SIGN = re.compile(r"[\d.,]")  # one of which each of the forms has
 
 
 def doubt_column(argument: str, name: object, names: Names) -> None:
@@ -66,6 +68,8 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
     bool
     """
     known = [(text, rows) for text, rows in levels if text.strip()]
+    if not any(SIGN.search(text) for text, _ in known):
+        return False
     total = sum(rows for _, rows in known)
     for form, what, advice in WRITTEN:
         if 2 * _rows(known, form) > total:
@@ -102,8 +106,16 @@ def read_as_values(levels: Iterable[tuple[str, float]]) -> bool:
     """Whether most rows of a column of text hold numbers or dates, however written."""
     known = [(text, rows) for text, rows in levels if text.strip()]
     total = sum(rows for _, rows in known)
-    forms = (NUMBER, ISO_DATE, *(form for form, _, _ in WRITTEN))
-    return any(2 * _rows(known, form) > total for form in forms)
+    return any(2 * _rows(known, form) > total for form in FORMS)
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a number or a date, however written.
+
+    >>> is_value("12 %"), is_value("3 May 2020"), is_value("route 66")
+    (True, True, False)
+    """
+    return SIGN.search(text) is not None and any(form.fullmatch(text) for form in FORMS)
 
 
 def _rows(levels: list[tuple[str, float]], form: re.Pattern[str]) -> float:

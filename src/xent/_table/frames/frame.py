@@ -97,6 +97,10 @@ def _parts(table: Any) -> Parts | None:
         place = {name: j for j, name in enumerate(frame.columns)}
 
         def read(name: Any) -> Column:
+            if isinstance(table, pa.Table):
+                text = _of_arrow(name, table.column(place[name]))
+                if text is not None:
+                    return text
             by_name = isinstance(name, str)
             return of_series(name, frame.get_column(name) if by_name else frame[:, place[name]])
 
@@ -132,6 +136,16 @@ def _of_values(name: object, values: Any) -> Column:
             values = values.astype(f"{values.dtype.kind}8[s]")  # Arrow has no hours, no years
     array = pa.array(values)
     return of_series(name, nw.from_native(pa.chunked_array([array]), series_only=True))
+
+
+def _of_arrow(name: object, values: pa.ChunkedArray) -> Column | None:
+    """Return a column of text or categories, which `of_series` reads alike, but takes longer."""
+    kind = values.type
+    if pa.types.is_string(kind):
+        return Text(name, values.combine_chunks(), "String")
+    if pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type) and not kind.ordered:
+        return Text(name, values.combine_chunks(), "Categorical")
+    return None
 
 
 def of_series(name: object, series: Any) -> Column:

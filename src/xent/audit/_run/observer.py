@@ -166,6 +166,12 @@ class Observer:
             value = result.item()
             full = full or not math.isfinite(value)
         grad = result.requires_grad
+        every = dict(zip(names, args, strict=False), **options) if full else {}
+        if full and name in ("cross_entropy", "nll_loss") and isinstance(target, Tensor):
+            with unseen():
+                site.counts = not target.is_floating_point()
+                marked = target == every.get("ignore_index", -100)
+                site.ignores = site.counts and (site.ignores or bool(marked.any()))
         weight = size
         if site.counts:
             weight = _counted(site, target, given) if site.ignores else target.numel()
@@ -179,7 +185,6 @@ class Observer:
                 self.micro.loss(site, weight, value)
         if full:
             site.looked += 1
-            every = dict(zip(names, args, strict=False), **options)
             with unseen():
                 self._look(site, LossCall(name, every, result, "", self.entered), value)
         if self.limit is not None and not self.steps and calls - site.with_grad > self.limit:
@@ -226,11 +231,6 @@ class Observer:
             site.reductions[reductions.real(call) or call.reduction] += 1
         else:
             site.reductions[call.reduction] += 1
-        target = call.options.get("target")
-        if site.name in ("cross_entropy", "nll_loss") and isinstance(target, Tensor):
-            site.counts = not target.is_floating_point()
-            index = call.options.get("ignore_index", -100)
-            site.ignores = site.counts and (site.ignores or bool((target == index).any()))
         judges.judge(site, call, self.failed)
         broken = numerics.broken(site, call, value)
         if broken is not None:

@@ -12,7 +12,7 @@ from xent.cli import _score_options as options
 from xent.cli._evaluate import classes_in, kind_of, single
 from xent.cli._help import one_of
 from xent.cli._predictions import Files, Scores, labels_of, score_columns, scores_of, spelled
-from xent.cli._tables import TableOptions, with_options, words
+from xent.cli._tables._options import TableOptions, with_options, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Calibrator
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def calibrate(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
+        typer.Argument(
+            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .arrow, .jsonl, .npz."
+        ),
     ],
     model: Annotated[
         Path,
@@ -130,7 +132,7 @@ def _check_mode(target: str | None, output: Path | None, fitting: dict[str, Any]
 
 
 def _read(file: Path, reading: TableOptions) -> Any:
-    from xent.cli._tables import TableFile
+    from xent.cli._tables._file import TableFile
 
     return TableFile(file, reading, argument="FILE").read()
 

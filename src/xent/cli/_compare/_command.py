@@ -14,7 +14,7 @@ from xent.cli._addresses import with_addresses
 from xent.cli._compare._files import ModelFileOptions
 from xent.cli._evaluate import kind_of, write_json
 from xent.cli._help import one_of
-from xent.cli._tables import TableOptions, is_csv, with_options, words
+from xent.cli._tables._options import TableOptions, is_csv, with_options, words
 
 
 @with_addresses("files", "truth")

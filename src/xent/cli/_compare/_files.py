@@ -10,7 +10,7 @@ from typing import Any
 from xent.cli._compare._against import costs_in
 from xent.cli._evaluate import classes_in, single
 from xent.cli._predictions import Files, Scores, labels_of, scores_of
-from xent.cli._tables import TableOptions
+from xent.cli._tables._options import TableOptions
 
 UNPAIRED = "Rows that have names are paired by --id COLUMN."
 
@@ -69,7 +69,7 @@ class ModelFileOptions:
             true, classes, yes = classes_in(
                 table, self.target, scores, named, self.positive, coded=self.labels is not None
             )
-        return ModelFile(file, ids, true, scores.matrix, classes, yes, others, missing)
+        return ModelFile(file, ids, true, scores.matrix, classes, yes, others, missing, has)
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ class ModelFile:
         Columns beside them.
     missing : dict of str to str
         Columns that it does not have, and the options that named them.
+    has : list of str
+        All its columns.
     """
 
     file: Path
@@ -102,6 +104,7 @@ class ModelFile:
     positive: str | None
     others: dict[str, list[Any]]
     missing: dict[str, str]
+    has: list[str]
 
     def weights(self, name: str | None) -> Any:
         """Return a column of numbers."""
@@ -121,7 +124,7 @@ class ModelFile:
         from xent import _check, _table
 
         for name, option in first.missing.items():
-            _table.require(name, list(first.others), first.file, argument=option)
+            _table.require(name, first.has, first.file, argument=option)
         count = len(self.scores)
         order = np.arange(count)
         if first.ids is not None and self.ids is not None:

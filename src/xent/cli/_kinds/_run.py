@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from xent.cli._kinds._options import KindOptions, refuse_others
 from xent.cli._predictions import Scores, columns_of, scores_of
-from xent.cli._tables import TableFile, TableOptions, words
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -85,7 +85,7 @@ def source(paths: list[Path], field: str | None) -> Any:
     """Return what is fitted: files, or the texts of JSON lines."""
     from itertools import chain
 
-    from xent.language import _stream
+    from xent.language._lines import _stream
 
     paths = [STDIN if path == Path("-") else path for path in paths]
     if field is None:
@@ -95,7 +95,7 @@ def source(paths: list[Path], field: str | None) -> Any:
 
 def again(text: Path, field: str | None = None) -> Any:
     """Return a text that several models can read: of a pipe, which is read but once, its lines."""
-    from xent.language import _stream
+    from xent.language._lines import _stream
 
     pipe = text.exists() and not text.is_file() and not text.is_dir()
     if field is None and not pipe:

@@ -69,7 +69,7 @@ def filter_(
     import time
 
     from xent import _check
-    from xent.language import _stream
+    from xent.language._lines import _stream
     from xent.language._spelling import SPELLINGS
 
     if at_most is None and at_least is None and keep is None and not annotate:

@@ -158,7 +158,7 @@ def fit(
 def _weighted(paths: list[Path], field: str | None) -> tuple[list[str], list[int]]:
     """Read lines that begin with a whole number and a tab."""
     from xent import _check
-    from xent.language import _stream
+    from xent.language._lines import _stream
 
     lines, weights = [], []
     for path in paths:

@@ -97,7 +97,7 @@ def score(
     Example: xent language score model.xent test.txt --output scores.tsv
     """
     from xent import _check
-    from xent.language import _stream
+    from xent.language._lines import _stream
     from xent.language._spelling import SPELLINGS
 
     _check.option("--spelling", spelling, SPELLINGS)

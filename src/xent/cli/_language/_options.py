@@ -107,7 +107,7 @@ def bad_lines(count: int, first: str) -> str:
 def lines_up_to(size: str | None) -> Iterator[None]:
     """Let lines be as long as ``--longest-line`` says."""
     from xent.language._counting.runs import size_of
-    from xent.language._text import longest_line
+    from xent.language._lines._text import longest_line
 
     if size is None:
         yield

@@ -20,7 +20,7 @@ from xent.cli._predictions import (
 )
 from xent.cli._score_options import DROP, bins_of
 from xent.cli._stream._pieces import Piece, batches
-from xent.cli._tables import TableOptions, words
+from xent.cli._tables._options import TableOptions, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Accumulator

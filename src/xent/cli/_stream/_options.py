@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from xent.cli._addresses import Address
-from xent.cli._tables import is_array
+from xent.cli._tables._options import is_array
 
 HELD_BYTES = (
     1 << 24

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xent._table.files.arrow import arrow_files, arrow_rows
 from xent.cli._addresses import Address
-from xent.cli._tables import TableFile, TableOptions, is_array
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, is_array
 
 RUN_BYTES = 1 << 27  # of an array that is a piece
 BATCH_CELLS, STREAMED_ROWS = 1 << 20, 1 << 16  # of a batch, at most
@@ -39,7 +41,7 @@ class Piece:
 
 
 def pieces_of(file: Path | Address, reading: TableOptions) -> list[Piece]:
-    """Return the pieces of a file, or of all Parquet files of a folder by their names."""
+    """Return the pieces of a file, or of all Parquet or Arrow files of a folder by their names."""
     if isinstance(file, Address):
         return _groups(some_parquet(file.parquet_files(), file))
     if not file.is_dir():
@@ -50,7 +52,33 @@ def pieces_of(file: Path | Address, reading: TableOptions) -> list[Piece]:
             return _runs(file)
         return [Piece(file, None, 0)]
     files = sorted(path for path in file.rglob("*.parquet") if path.is_file())
+    if not files and (found := arrow_files(file, "FILE")):
+        return _arrow(found)
     return _groups(some_parquet(files, file))
+
+
+def _arrow(files: Sequence[Path]) -> list[Piece]:
+    """Return Arrow files, each a piece."""
+    from xent import _table
+
+    found, first, known = [], 0, None
+    for path in files:
+        own = _table.names(path, argument="FILE")
+        if known is not None and own and own != known:
+            raise other_columns(path, files[0])
+        known = known or own
+        rows = arrow_rows(path)
+        found.append(Piece(path, None, first, rows))
+        first += rows
+    return found
+
+
+def other_columns(path: object, first: object) -> ValueError:
+    """Say that a file of a folder has other columns than the first."""
+    from xent import _check
+
+    must = f"have the columns of {str(first)!r}"
+    return _check.invalid("FILE", must, f"others in {str(path)!r}")
 
 
 def some_parquet(files: list[Any], folder: Path | Address) -> list[Any]:
@@ -59,7 +87,7 @@ def some_parquet(files: list[Any], folder: Path | Address) -> list[Any]:
 
     if not files:
         got = f"the folder {str(folder)!r}"
-        raise _check.invalid("FILE", "hold files that end in .parquet", got)
+        raise _check.invalid("FILE", "hold files that end in .parquet or .arrow", got)
     return files
 
 
@@ -100,10 +128,7 @@ def _groups(files: Sequence[Path | Address]) -> list[Piece]:
         with parquet(path) as file:
             metadata, own = file.metadata, file.schema_arrow
         if schema is not None and own.names != schema.names:
-            from xent import _check
-
-            got = f"others in {str(path)!r}"
-            raise _check.invalid("FILE", f"have the columns of {str(files[0])!r}", got)
+            raise other_columns(path, files[0])
         schema = schema or own
         for group in range(metadata.num_row_groups):
             rows = metadata.row_group(group).num_rows

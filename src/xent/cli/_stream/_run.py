@@ -26,7 +26,7 @@ from xent.cli._stream._measure import (
 )
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._pieces import Piece, batches, pieces_of, schema_of
-from xent.cli._tables import is_array, words
+from xent.cli._tables._options import is_array, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Accumulator, Report

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xent.cli import _data
-from xent.cli._tables import EMBEDDED, TableOptions, with_options
-from xent.cli._training._images import read_labelled_images, read_part, size_of
-from xent.cli._training._labelled import (
+from xent.cli._tables._load import EMBEDDED
+from xent.cli._tables._options import TableOptions, with_options
+from xent.cli._training._rows._images import read_labelled_images, read_part, size_of
+from xent.cli._training._rows._labelled import (
     LabelledTable,
     read_held_out,
     read_labelled,
     text_columns,
 )
-from xent.cli._training._prepared import prepare
+from xent.cli._training._rows._prepared import prepare
 from xent.cli._training._train import parted
 from xent.cli._training._typed import refuse_for_images, share_of, units_of
 from xent.cli._training._words import IMAGES_HELP, train_words
 
 if TYPE_CHECKING:
-    from xent.cli._training._prepared import Labelled
+    from xent.cli._training._rows._prepared import Labelled
 
 COMPARED_LOSSES = "cross_entropy,binary_cross_entropy,mse_softmax,mse_sigmoid,double_softmax"
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xent.cli._training._labelled import LabelledTable
-from xent.cli._training._multilabel import score_labels
-from xent.cli._training._prepared import Prepared
+from xent.cli._training._rows._labelled import LabelledTable
+from xent.cli._training._rows._multilabel import score_labels
+from xent.cli._training._rows._prepared import Prepared
 from xent.cli._training._scores import score_columns
 from xent.cli._training._words import train_words
 
 if TYPE_CHECKING:
-    from xent.cli._training._prepared import Labelled
+    from xent.cli._training._rows._prepared import Labelled
     from xent.training import SoftmaxClassifier
 
 FOLD = "fold"  # the column that says which model predicted a row

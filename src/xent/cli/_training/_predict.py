@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xent.cli import _data
-from xent.cli._tables import EMBEDDED, TableOptions, with_options
-from xent.cli._training._images import blocks, check_shape, read_part, size_of
-from xent.cli._training._labelled import batches, check_ids, text_columns
+from xent.cli._tables._load import EMBEDDED
+from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._training._module._code import module_factory
 from xent.cli._training._module._dense import predict_dense
-from xent.cli._training._multilabel import (
+from xent.cli._training._rows._images import blocks, check_shape, read_part, size_of
+from xent.cli._training._rows._labelled import batches, check_ids, text_columns
+from xent.cli._training._rows._multilabel import (
     LabelColumns,
     check_label_names,
     labels_of,

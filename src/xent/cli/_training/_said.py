@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from xent.cli._training._labelled import LabelledTable
+from xent.cli._training._rows._labelled import LabelledTable
 
 if TYPE_CHECKING:
-    from xent.cli._training._prepared import Labelled, Prepared
+    from xent.cli._training._rows._prepared import Labelled, Prepared
     from xent.training import SoftmaxClassifier, StreamedRows
 
 SAID_KINDS = ("number", "name", "boolean", "date", "time", "duration")

@@ -11,20 +11,21 @@ import typer
 
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._tables import EMBEDDED, TableOptions, with_options
-from xent.cli._training._blocks import blocks_of, read_streamed
+from xent.cli._tables._load import EMBEDDED
+from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._training._folds import FOLD, out_of_fold
-from xent.cli._training._images import image_words, read_labelled_images, read_part, size_of
-from xent.cli._training._labelled import (
+from xent.cli._training._module._code import module_factory
+from xent.cli._training._module._dense import train_dense
+from xent.cli._training._rows._blocks import blocks_of, read_streamed
+from xent.cli._training._rows._images import image_words, read_labelled_images, read_part, size_of
+from xent.cli._training._rows._labelled import (
     LabelledTable,
     read_held_out,
     read_labelled,
     text_columns,
 )
-from xent.cli._training._module._code import module_factory
-from xent.cli._training._module._dense import train_dense
-from xent.cli._training._multilabel import check_label_names
-from xent.cli._training._prepared import Prepared, prepare
+from xent.cli._training._rows._multilabel import check_label_names
+from xent.cli._training._rows._prepared import Prepared, prepare
 from xent.cli._training._said import (
     say_how_it_was_streamed,
     say_what_is_read,
@@ -46,7 +47,7 @@ from xent.cli._training._words import IMAGES_HELP, train_words
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xent.cli._training._prepared import Labelled
+    from xent.cli._training._rows._prepared import Labelled
 
 ROWS_A_STEP, INPUTS_A_STEP = 64, 8
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xent.cli._tables import DATA_HELP, words
+from xent.cli._tables._load import DATA_HELP
+from xent.cli._tables._options import words
 
 IMAGES_HELP = (
     DATA_HELP.rstrip(".") + "; or images: a folder with MNIST's IDX files, or with a folder of "

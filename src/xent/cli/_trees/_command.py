@@ -8,7 +8,9 @@ import typer
 from xent.cli import _data
 from xent.cli._data import check_outputs, require
 from xent.cli._help import one_of
-from xent.cli._tables import TableFile, TableOptions, doubt_ids, with_options
+from xent.cli._tables._doubts import doubt_ids
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._trees import _options as options
 from xent.cli._trees._options import TREES, tree_words
 
@@ -68,7 +70,8 @@ def _with_target(table: Any, target: str) -> Any:
 @with_options()
 def fit(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
+        Path,
+        typer.Argument(metavar="DATA", help="A table: .csv, .tsv, .parquet, .arrow, .jsonl, .npz."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "--out", "-o", help="Write the tree to this file.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from xent.evaluation._accumulator.sums import SMALLEST, ratio
-from xent.evaluation._calibration.interval import student_reach
+from xent.evaluation._calibration.estimators.interval import student_reach
 
 TOO_LARGE = 10**140 << SMALLEST  # of a sum of costs, to have squares
 

@@ -24,7 +24,7 @@ from xent.evaluation._accumulator.tally import (
     TOTALS,
     RowTally,
 )
-from xent.evaluation._calibration.interval import CONFIDENCE
+from xent.evaluation._calibration.estimators.interval import CONFIDENCE
 from xent.evaluation._numbers import (
     Bin,
     ClassRow,

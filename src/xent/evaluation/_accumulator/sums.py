@@ -12,6 +12,7 @@ from xent._kernels.predictions.sums import (
     FIRST_LIMB,
     LIMB_BITS,
     LIMBS,
+    MORE_LIMBS,
     ROOM,
     add_all,
     carry,
@@ -186,6 +187,16 @@ def ratio(above: int, below: int) -> float:
         return above / below
     except OverflowError:
         return math.inf if above > 0 else -math.inf
+
+
+def exact_sum(values: Numbers) -> float:
+    """Return the sum of numbers from 0 on, rounded once."""
+    power = max(0, int(np.frexp(values.max(initial=0.0))[1]))
+    total = Sums(1, MORE_LIMBS)
+    for at in range(0, len(values), ROOM):
+        some = with_spare(values[at : at + ROOM] * 2.0**-power)  # below 1: nothing is left
+        total.add(0, some, len(some) - SPARE, np.empty_like(some))
+    return ratio(total.whole(0) << power, 1 << SMALLEST)
 
 
 def padded(rows: int, like: Any = np.float64) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """The rows that cost most, in one order whatever order they come in."""
 
 import math
+from bisect import insort
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +62,15 @@ class Worst:
             )
             for i, number in zip(some.tolist(), rows.numbers(some).tolist(), strict=True)
         ]
-        self._keep([*self.rows, *found])
+        self._keep(found)
 
     def merge(self, other: "Worst") -> None:
         """Add the rows of another."""
-        self._keep([*self.rows, *other.rows])
+        self._keep(other.rows)
 
     def _keep(self, rows: list[WorstRow]) -> None:
-        self.rows = sorted(rows, key=lambda row: row.place)[:MOST_WORST]
+        """Put rows where they belong: of most blocks few are among the worst."""
+        for row in rows:
+            if row.cost >= self.least:
+                insort(self.rows, row, key=lambda one: one.place)
+                del self.rows[MOST_WORST:]

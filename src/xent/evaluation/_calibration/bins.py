@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.evaluation._calibration.corp import recalibrated
+from xent.evaluation._calibration.estimators.corp import recalibrated
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
 
 DEFAULT_BINS = 15  # bins where nothing else was said

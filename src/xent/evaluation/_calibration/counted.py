@@ -25,16 +25,20 @@ def view_of(column: ScoreColumn) -> YesNo:
         log_yes, log_no = _logs(scores, column.kind)
     else:
         log_yes, log_no = _logs(column.log_odds(held), LOG_ODDS)
-    parts = np.stack([rows - own, own], axis=1).ravel()
-    some = parts > 0
-    order = np.repeat(np.arange(len(keys)), 2)[some]
-    yes = np.tile([False, True], len(keys))[some]
-    log_yes, log_no = log_yes[order], log_no[order]
+    # Of most scores all rows are yes or all no: an entry; of the others two, no before yes.
+    both = (own > 0) & (own < rows)
+    yes, times, starts = own == rows, 1 + both, np.arange(len(keys))
+    entry = yes, log_yes, log_no, weight, mine, no_squares, my_squares
+    if both.any():
+        starts = np.cumsum(times) - times
+        yes, log_yes, log_no, weight, mine, no_squares, my_squares = (
+            np.repeat(values, times) for values in entry
+        )
+        yes[starts[both] + 1] = True
     return YesNo(
         log_yes, log_no, np.abs(np.where(yes, log_yes, log_no)), yes,
-        np.stack([weight - mine, mine], axis=1).ravel()[some],
-        np.stack([no_squares, my_squares], axis=1).ravel()[some],
-        np.flatnonzero(np.append(True, order[1:] != order[:-1])), not column.weighted,
+        np.where(yes, mine, weight - mine), np.where(yes, my_squares, no_squares), starts,
+        not column.weighted,
     )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from xent.evaluation._calibration.corp import LevelBlocks
-from xent.evaluation._calibration.expected import effective
-from xent.evaluation._calibration.interval import CONFIDENCE
+from xent.evaluation._calibration.estimators.corp import LevelBlocks
+from xent.evaluation._calibration.estimators.expected import effective
+from xent.evaluation._calibration.estimators.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import YesNo
 
 MOST_GROUPS = 100

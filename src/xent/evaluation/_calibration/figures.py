@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from xent.evaluation._accumulator.scores.column import ScoreCounts
 from xent.evaluation._calibration.bins import Binning, binning_of
-from xent.evaluation._calibration.corp import LevelBlocks, decomposed, recalibrated
 from xent.evaluation._calibration.counted import view_of
-from xent.evaluation._calibration.cox import slope_and_intercept
 from xent.evaluation._calibration.diagram import curve
-from xent.evaluation._calibration.expected import binned
+from xent.evaluation._calibration.estimators.corp import LevelBlocks, decomposed, recalibrated
+from xent.evaluation._calibration.estimators.cox import slope_and_intercept
+from xent.evaluation._calibration.estimators.expected import binned
+from xent.evaluation._calibration.estimators.smooth import smooth_error
 from xent.evaluation._calibration.recovered import of_many, of_yes_no
-from xent.evaluation._calibration.smooth import smooth_error
 from xent.evaluation._calibration.views import against_rest, of_two, of_winner
 from xent.evaluation._calibration.yes_no import YesNo
 from xent.evaluation._numbers import Bin

@@ -26,8 +26,8 @@ from xent.evaluation._calibration.calibrators.softmax import (
     log_softmax,
     scaled,
 )
+from xent.evaluation._calibration.estimators.interval import mean_and_interval
 from xent.evaluation._calibration.folds import CROSS_FOLDS, dealt, hashed, joined
-from xent.evaluation._calibration.interval import mean_and_interval
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
 from xent.evaluation._predictions import Predictions
 from xent.evaluation._rows import RowFigures

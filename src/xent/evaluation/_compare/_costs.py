@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.evaluation._arrays import array_of, weights_of
 from xent.evaluation._calibration.bins import binning_of
-from xent.evaluation._calibration.corp import recalibrated
 from xent.evaluation._calibration.diagram import steps
-from xent.evaluation._calibration.expected import binned
+from xent.evaluation._calibration.estimators.corp import recalibrated
+from xent.evaluation._calibration.estimators.expected import binned
 from xent.evaluation._calibration.views import of_winner
 from xent.evaluation._calibration.yes_no import in_order
 from xent.evaluation._evaluate import evaluated

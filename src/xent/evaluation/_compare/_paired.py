@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._calibration.interval import student_reach
+from xent.evaluation._calibration.estimators.interval import student_reach
 from xent.evaluation._compare._hashes import Keys, poisson_weights, signs
 
 Numbers = NDArray[np.float64]

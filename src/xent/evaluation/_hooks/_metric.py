@@ -1,6 +1,5 @@
 """The door to the metric of torchmetrics, which is imported when it is asked for."""
 
-from importlib import import_module
 from typing import Any
 
 from xent import _check
@@ -68,5 +67,6 @@ def torchmetrics_metric(
         "ignore_index": ignore_index, "ranking": ranking, "once": once, "base": base,
         "allow_probabilities": True,
     }  # fmt: skip
-    module = import_module("xent.evaluation._hooks._torchmetrics")
-    return module.CrossEntropyMetric(kind, settings, class_axis, **options)
+    from xent.evaluation._hooks._torchmetrics import CrossEntropyMetric
+
+    return CrossEntropyMetric(kind, settings, class_axis, **options)

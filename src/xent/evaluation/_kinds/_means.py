@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._lang import say
-from xent.evaluation._calibration.interval import CONFIDENCE
+from xent.evaluation._calibration.estimators.interval import CONFIDENCE
 from xent.evaluation._compare._paired import Pieces, student
 from xent.evaluation._numbers import plain, unit_of
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language import _text
 from xent.language._backoff.linked import LinkedLevels, packed, unpacked
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
+from xent.language._lines import _text
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, UNKNOWN_NAMES, Vocabulary
 
 U32 = NDArray[np.uint32]

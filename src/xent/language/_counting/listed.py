@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language import _text
 from xent.language._backoff.linked import packed, unpacked
 from xent.language._counting.levels import MOST_TOKENS, Levels, NgramCounts
 from xent.language._counting.task import COUNTED
+from xent.language._lines import _text
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 
 I64 = NDArray[np.int64]

@@ -29,7 +29,7 @@ from xent._progress import stage
 from xent.language._counting.levels import Levels, Places
 from xent.language._counting.merge import merge_runs
 from xent.language._counting.task import CountingTask, count_text, files_of, known_words, restrict
-from xent.language._text import Reader, longest_line
+from xent.language._lines._text import Reader, longest_line
 from xent.language._vocabulary import BEGIN, SPECIAL, Vocabulary
 from xent.language.smoothing import JelinekMercer, Smoothing
 from xent.language.smoothing._smoothing import Evidence

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.language._counting.levels import MOST_TOKENS, Levels, NgramCounts, Places
 from xent.language._kernels import text as text_kernels
-from xent.language._text import Reader
+from xent.language._lines._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
 
 U32 = NDArray[np.uint32]

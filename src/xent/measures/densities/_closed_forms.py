@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from xent.measures.densities._density import log_sum
-from xent.measures.densities._gamma_function import (
+from xent.measures.densities._special._gamma_function import (
     NORMAL,
     excess,
     excess_of_ratio,
@@ -23,7 +23,7 @@ from xent.measures.densities._gamma_function import (
     times_excess,
     times_excess_of_products,
 )
-from xent.measures.densities._von_mises import sphere_entropy, sphere_kl
+from xent.measures.densities._special._von_mises import sphere_entropy, sphere_kl
 from xent.measures.rows._protocols import Numbers
 from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
 from xent.measures.rows._typed_arrays import Counts, Logits

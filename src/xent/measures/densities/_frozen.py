@@ -9,7 +9,7 @@ import numpy as np
 
 from xent import _check
 from xent.measures.densities._density import Density, add_origin, ends_of, silently, site_of
-from xent.measures.densities._studentized_range import studentized_range
+from xent.measures.densities._special._studentized_range import studentized_range
 from xent.measures.rows._protocols import ArrayLike, Numbers
 from xent.measures.rows._typed_arrays import Counts, Logits
 

@@ -17,7 +17,7 @@ NEIGHBORS = 3  # which one measures the density
 
 
 @dataclass(frozen=True)
-class ToldByNeighbors:
+class NeighborEstimate:
     """Information in nats, whether by noise, and Ross's estimate with its error."""
 
     value: float
@@ -31,18 +31,18 @@ class ToldByNeighbors:
         doubt(what, value, error, {}, scale)
 
 
-def told_by_neighbors(rows: ColumnRows, rng: np.random.Generator | None) -> ToldByNeighbors:
+def information_by_neighbors(rows: ColumnRows, rng: np.random.Generator | None) -> NeighborEstimate:
     """Measure numbers by their neighbours; that they are missing tells for itself."""
     field, target = rows.field, rows.target
     known = ~field.missing
     told = score_of(known.astype(np.int64), target, np.ones(target.size), "information_gain")
     seen = np.bincount(target[known])
     if np.count_nonzero(seen) < 2 or seen.max() < 2:
-        return ToldByNeighbors(told)
+        return NeighborEstimate(told)
     numbers = real_column("table", field.values[known], 1)
     found = told_by_numbers(target[known], numbers, NEIGHBORS, rng)
     estimate = mean_of(found.terms, 1.0, 1.0, "ross")
     # No information is below 0, or above the entropy of the classes.
     within = min(max(0.0, estimate.value), entropy_of_counts(seen[seen > 0].astype(np.float64)))
     value = told + float(known.mean()) * within
-    return ToldByNeighbors(value, found.noise, (estimate.value, estimate.standard_error))
+    return NeighborEstimate(value, found.noise, (estimate.value, estimate.standard_error))

@@ -130,3 +130,32 @@ def check_total(total: float, argument: str = "weights") -> None:
         raise _check.invalid(argument, "have one above 0", "none")
     if total > GREATEST:
         raise _check.invalid(argument, f"have a sum of at most {GREATEST:g}", f"{total:.6g}")
+
+
+def ranked_names(
+    names: list[str], target: str, weights: Any, columns: list[str] | None
+) -> list[str]:
+    """Return the columns to rank: neither the target nor the weights."""
+    if hasattr(target, "__len__") and not isinstance(target, str | tuple):
+        advice = "Make the classes a column of the table first."
+        raise _check.wrong_kind("target", "be the name of a column", _check.a(target), advice)
+    if target not in names:
+        advice = f"It has {_check.join_names(names, last='and')}."
+        raise _check.invalid("target", "name a column of the table", repr(target), advice)
+    others = [name for name in names if name != target]
+    if isinstance(weights, str):
+        if weights == target:
+            raise _check.invalid("weights", "name a column other than the target", repr(weights))
+        others = [name for name in others if name != weights]
+    if not others:
+        raise _check.invalid("table", "have a column beside the target", "none")
+    if columns is None:
+        return others
+    if isinstance(columns, str):
+        raise _check.wrong_kind("columns", "be a list of names", repr(columns))
+    lost = [name for name in columns if name not in others]
+    if lost or not columns:
+        has = f"There is {_check.join_names(others, last='and')}."
+        got = _check.join_names(lost) or "none"
+        raise _check.invalid("columns", "name columns beside the target", got, has)
+    return [name for name in others if name in columns]

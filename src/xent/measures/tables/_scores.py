@@ -8,10 +8,8 @@ shuffle in which no cut is worth its description, as nearly all are, is never lo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent.measures.tables._bins import Codes, Numbers, bin_of, first_cut, mdl_cuts
 from xent.measures.tables._columns import Field
@@ -160,26 +158,84 @@ def score_of(
     else:
         found = np.arange(levels * width)
     both = np.bincount(cells, weight, minlength=found.size)
-    of_x = np.bincount(x, weight)
+    of_x = np.bincount(x, weight).astype(np.float64)
     alike = np.ones(levels)  # how many levels each one stands for
     if copies is not None:
         alike[x] = copies
         weight = weight * copies
-    also = alike[found // width]
-    of_y, total = np.bincount(y, weight), float(weight.sum())
+    some = np.flatnonzero(both)
+    one = np.zeros(1, dtype=np.int64)
+    columns = Counted(of_x, alike, one, both[some].astype(float), found[some] // width, one)
+    of_y = np.bincount(y, weight).astype(np.float64)
+    return float(scores_of(columns, of_y, float(weight.sum()), score)[0])
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Columns of levels, counted, one after another.
+
+    Parameters
+    ----------
+    rows : ndarray of float64, shape (L,)
+        Rows of each level.
+    alike : ndarray of float64, shape (L,)
+        How many levels each one stands for.
+    first : ndarray of int64, shape (C,)
+        The first level of each column.
+    both : ndarray of float64, shape (P,)
+        Rows of each level and class that occur together.
+    level : ndarray of int64, shape (P,)
+        The level of each such pair.
+    first_pair : ndarray of int64, shape (C,)
+        The first pair of each column.
+    """
+
+    rows: Numbers
+    alike: Numbers
+    first: Codes
+    both: Numbers
+    level: Codes
+    first_pair: Codes
+
+
+def scores_of(columns: Counted, of_y: Numbers, total: float, score: str) -> Numbers:
+    """Score columns of two and more levels each, in nats.
+
+    Parameters
+    ----------
+    columns : Counted
+        The columns.
+    of_y : ndarray of float64
+        Rows of each class.
+    total : float
+        All rows.
+    score : str
+        One of those of `rank_features`.
+    """
+    also = columns.alike[columns.level]
     if score == "gini":
-        some = np.flatnonzero(both)
-        share = also[some] * both[some] / total
-        pure = float((share * (both[some] / of_x[found[some] // width])).sum())
-        return max(0.0, pure - float(((of_y / total) ** 2).sum()))
-    h_x, h_y = _entropy(of_x, total, alike), _entropy(of_y, total, np.ones(width))
-    gain = max(0.0, h_x + h_y - _entropy(both, total, also))
+        share = also * columns.both / total
+        pure = _sums(share * (columns.both / columns.rows[columns.level]), columns.first_pair)
+        return np.fmax(0.0, pure - float(((of_y / total) ** 2).sum()))
+    h_x = _entropies(columns.rows, total, columns.alike, columns.first)
+    h_y = _entropies(of_y[of_y > 0], total, np.ones(1), columns.first[:1])
+    gain = np.fmax(0.0, h_x + h_y - _entropies(columns.both, total, also, columns.first_pair))
     if score == "gain_ratio":
-        return gain / h_x
+        return np.asarray(gain / h_x)
     return 2 * gain / (h_x + h_y) if score == "symmetric_uncertainty" else gain
 
 
-def _entropy(counts: NDArray[Any], total: float, copies: Numbers) -> float:
-    some = counts > 0
-    p = counts[some] / total
-    return float(-(copies[some] * p * np.log(p)).sum())
+def _entropies(counts: Numbers, total: float, copies: Numbers, first: Codes) -> Numbers:
+    p = counts / total
+    return -_sums(copies * p * np.log(p), first)
+
+
+def _sums(values: Numbers, first: Codes) -> Numbers:
+    """Sum each stretch, to the bit as by itself: `np.add.reduceat` groups them otherwise."""
+    if first.size == 1:
+        return np.array([values.sum()])
+    found, sizes = np.empty(first.size), np.diff(first, append=values.size)
+    for size in np.unique(sizes).tolist():
+        those = np.flatnonzero(sizes == size)
+        found[those] = values[first[those][:, None] + np.arange(size)].sum(axis=1)
+    return found

@@ -16,7 +16,7 @@ from xent import _check
 from xent.training._checkpoint import Layer
 from xent.training._fit.module import ModuleSteps, logits_in_pieces
 from xent.training._fit.plan import Plan
-from xent.training._fit.record import HeldOut, named_scores
+from xent.training._fit.record import HeldOut, class_costs_of, named_scores
 from xent.training._fit.targets import ROW_SUM_TOLERANCE, CountedPlaces, Targets
 from xent.training._objectives import Objective
 from xent.training._steps import Batches
@@ -167,9 +167,8 @@ def dense_sums(
         rows, classes = rows[classes != ignored], classes[classes != ignored]
     if not len(rows):
         return 0.0, 0.0, 0
-    log_probs = objective.log_probs(rows)
-    costs = -log_probs[np.arange(len(rows)), classes].sum()
-    return float(costs), float((log_probs.argmax(axis=1) == classes).sum()), len(rows)
+    costs, guesses = class_costs_of(objective.read(rows), classes)
+    return float(costs.sum()), float((guesses == classes).sum()), len(rows)
 
 
 def read_dense(

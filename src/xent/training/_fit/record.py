@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _store
+from xent._math.vector import FLOAT64_LANES
 from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress, Within
+from xent.training._kernels.held_out import class_costs
 from xent.training._loop import logits_of
 from xent.training._objectives import Objective
 
@@ -51,25 +53,45 @@ class HeldOut:
         logits = self.forward(layers, self.X)
         if objective.multilabel:
             return label_scores(logits, self.target)
-        return scores(objective.log_probs(logits), self.target)
+        if self.target.ndim == 1:
+            costs, guesses = class_costs_of(objective.read(logits), self.target)
+            right = float((guesses == self.target).mean())
+            return named_scores(math.fsum(costs.tolist()) / len(costs), right)
+        return soft_scores(objective.log_probs(logits), self.target)
 
 
-def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, float]:
+def class_costs_of(
+    logits: NDArray[np.float64], target: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the cross-entropy of each row in nats, and the class with the largest logit.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (N, C)
+        Of the softmax.
+    target : ndarray, shape (N,)
+        Class numbers.
+    """
+    rows, classes = logits.shape
+    size = -(-rows // FLOAT64_LANES) * FLOAT64_LANES
+    costs, guesses = np.empty(size), np.empty(size, np.int64)
+    tile = np.zeros((classes + 1, FLOAT64_LANES))
+    class_costs(np.ascontiguousarray(logits), target, tile, costs, guesses)
+    return costs[:rows], guesses[:rows]
+
+
+def soft_scores(log_probs: NDArray[np.float64], target: NDArray[np.float64]) -> dict[str, float]:
     """Return the cross-entropy in nats and bits, and the accuracy, under the names of a history.
 
     Parameters
     ----------
     log_probs : ndarray, shape (N, C)
         Of the model.
-    target : ndarray, shape (N,) or (N, C)
-        Class numbers or probabilities.
+    target : ndarray, shape (N, C)
+        The probability of every class.
     """
-    if target.ndim == 1:
-        costs = -log_probs[np.arange(len(target)), target]
-    else:
-        costs = -(target * np.where(target > 0, log_probs, 0.0)).sum(axis=1)
-        target = target.argmax(axis=1)
-    right = float((log_probs.argmax(axis=1) == target).mean())
+    costs = -(target * np.where(target > 0, log_probs, 0.0)).sum(axis=1)
+    right = float((log_probs.argmax(axis=1) == target.argmax(axis=1)).mean())
     return named_scores(math.fsum(costs.tolist()) / len(target), right)
 
 
@@ -153,7 +175,12 @@ class EpochRecord:
         """Whether the held-out cross-entropy has failed to fall for as long as it may."""
         if self.patience is None or not self.watched:
             return False
-        return len(self.watched) - 1 - int(np.argmin(self.watched)) >= self.patience
+        return len(self.watched) - self.best_epoch >= self.patience
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch, from 1, with the lowest held-out cross-entropy; NaN is above all."""
+        return 1 + int(np.argmin(np.where(np.isnan(self.watched), math.inf, self.watched)))
 
     @property
     def batches_at_once(self) -> int | None:
@@ -203,9 +230,7 @@ class EpochRecord:
             entry |= self.held_out.measure(layers, self.objective)
         for name, value in entry.items():
             self.history.setdefault(name, []).append(value)
-        if self.patience is not None and self.watched[-1] < min(
-            self.watched[:-1], default=math.inf
-        ):
+        if self.patience is not None and self.best_epoch == len(self.watched):
             self.best = layers
         if self.file is not None and (
             self.file.every is None or last or self.stopped or self.file.due

@@ -18,7 +18,7 @@ from xent import _check
 from xent._lang import say
 from xent._progress import hidden, stage
 from xent._terminal import fitted, right_in, width_of
-from xent.evaluation._calibration.interval import student_reach
+from xent.evaluation._calibration.estimators.interval import student_reach
 from xent.training._classifier import SoftmaxClassifier, pair
 from xent.training._compare import classifier_for, names_of
 from xent.training._objectives import FOUR

@@ -18,6 +18,7 @@ from xent._kernels.predictions.scores import (
     PROBABILITY,
     cells_of,
     count_cells,
+    find_beyond,
     log_odds,
 )
 from xent._kernels.predictions.sums import CHUNK
@@ -31,6 +32,21 @@ MOST_IN_TABLE = 1 << 31  # rows that a packed table holds
 _ROWS = np.int64((1 << 32) - 1)  # of an entry: rows below, yes above
 
 
+class CellTables:
+    """Tables of one size, a line for each of so many columns, made when the first is wanted."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+        self.every: NDArray[np.int64] = np.zeros((0, 0), np.int64)
+
+    def table(self, place: int, size: int) -> NDArray[np.int64]:
+        """Return the table of a column."""
+        if not self.every.size:
+            self.every = np.zeros((self.columns, size), np.int64)
+        table: NDArray[np.int64] = self.every[place]
+        return table
+
+
 class ScoreCells:
     """Counts of rows by cell.
 
@@ -40,18 +56,24 @@ class ScoreCells:
         What the scores are: `PROBABILITY`, `LOG_ODDS` or `LOG_PROBABILITY`.
     fine : int
         A doubling of the odds has 2^fine cells, or a nat has.
+    tables, place : CellTables, int
+        Where rows are counted, and in which line.
     weighted : bool
         Whether rows have weights: such are few, or may take long, and have no table.
     """
 
-    def __init__(self, kind: int, fine: int, *, weighted: bool) -> None:
+    def __init__(
+        self, kind: int, fine: int, tables: CellTables, place: int, *, weighted: bool
+    ) -> None:
         self.kind, self.fine, self.weighted = kind, fine, weighted
         half = int(EVEN_CELLS) << fine
         self._first, size = -half, 2 * half  # of the table
         if kind == PROBABILITY:
             self._first, size = 1023 - TABLE_DOUBLINGS << fine, 2 * TABLE_DOUBLINGS << fine
-        self._table = np.zeros(0 if weighted else size, np.int64)
+        self.table = np.zeros(0, np.int64) if weighted else tables.table(place, size)
         self._packed = 0  # rows in it
+        self.room = np.zeros((2, CHUNK + SPARE)), np.zeros(CHUNK + SPARE, np.int64)
+        self.how = kind, fine, self._first  # as kernels ask
         self._unpacked: NDArray[np.int64] | None = None
         self._beyond = KeyCounts(weighted=weighted)  # what has no place in the table
 
@@ -82,39 +104,41 @@ class ScoreCells:
             size = EVEN_CELLS * np.exp(np.where(far, np.abs(middle) / EVEN_CELLS - 1, 0.0))
         return np.where(far, np.copysign(size, middle), middle)
 
-    def add(self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers | None) -> None:
-        """Add rows, which are yes where their truth is ``label``."""
+    def add(self, scores: NDArray[Any], own: Slots, weight: Numbers | None) -> None:
+        """Add rows, which are yes in the places ``own``."""
         if weight is None:
-            self._make_room(len(scores))
-            beyond = np.empty(len(scores), np.int64)
-            many = count_cells(
-                scores, self.kind, self.fine, self._first, truth, label,
-                np.zeros((2, CHUNK + SPARE)), np.zeros(CHUNK + SPARE, np.int64),
-                self._table, beyond,
-            )  # fmt: skip
-            if not many:
-                return
-            scores, truth = scores[beyond[:many]], truth[beyond[:many]]
-        self._beyond.add(self.cells(scores.astype(np.float64)), truth == label, weight)
+            self.make_room(len(scores))
+            if count_cells(scores, *self.how, own, *self.room, self.table):
+                self.add_beyond(scores, own)
+            return
+        self._beyond.add(self.cells(scores.astype(np.float64)), _marked(own, len(scores)), weight)
 
-    def _make_room(self, rows: int) -> None:
-        """Unpack the table where so many rows more might not fit."""
+    def add_beyond(self, scores: NDArray[Any], own: Slots) -> None:
+        """Add those rows of `add` that have no place in the table."""
+        beyond = np.empty(len(scores), np.int64)
+        many = find_beyond(scores, *self.how, *self.room, len(self.table), beyond)
+        some = beyond[:many]
+        cells = self.cells(scores[some].astype(np.float64))
+        self._beyond.add(cells, _marked(own, len(scores))[some], None)
+
+    def make_room(self, rows: int) -> None:
+        """Expect so many rows more: unpack the table where they might not fit."""
         if self._packed + rows >= MOST_IN_TABLE:
             if self._unpacked is None:
-                self._unpacked = np.zeros((2, len(self._table)), np.int64)
-            self._unpacked += self._table & _ROWS, self._table >> 32
-            self._table[:] = self._packed = 0
+                self._unpacked = np.zeros((2, len(self.table)), np.int64)
+            self._unpacked += self.table & _ROWS, self.table >> 32
+            self.table[:] = self._packed = 0
         self._packed += rows
 
     def put(self, held: HeldScores) -> None:
         """Add counts of cells."""
         places = held.keys - self._first
-        inside = (places >= 0) & (places < len(self._table))
+        inside = (places >= 0) & (places < len(self.table))
         rows, yes = held.rows[inside], held.yes[inside]
         many = int(rows.sum())
-        self._make_room(many)
+        self.make_room(many)
         if many < MOST_IN_TABLE:
-            self._table[places[inside]] += rows + (yes << 32)
+            self.table[places[inside]] += rows + (yes << 32)
         elif self._unpacked is not None:  # which there is now, and nothing is packed
             self._packed = 0
             self._unpacked[:, places[inside]] += rows, yes
@@ -128,10 +152,17 @@ class ScoreCells:
         beyond = self._beyond.held()
         if self.weighted:
             return beyond
-        packed = self._table
+        packed = self.table
         some = np.flatnonzero(packed if self._unpacked is None else packed | self._unpacked[0])
         rows, yes = packed[some] & _ROWS, packed[some] >> 32
         if self._unpacked is not None:
             rows, yes = rows + self._unpacked[0, some], yes + self._unpacked[1, some]
         own = HeldScores(some + self._first, rows, yes)
         return own.joined(beyond) if beyond.keys.size else own
+
+
+def _marked(places: Slots, size: int) -> NDArray[np.bool_]:
+    """Return which of so many places are among some."""
+    out = np.zeros(size, np.bool_)
+    out[places] = True
+    return out

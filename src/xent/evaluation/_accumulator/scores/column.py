@@ -14,10 +14,10 @@ from xent._kernels.predictions.scores import (
     LOG_ODDS,
     LOG_PROBABILITY,
     PROBABILITY,
-    keys_of,
+    count_columns,
 )
 from xent.evaluation._accumulator.rows import CountedRows
-from xent.evaluation._accumulator.scores.cells import ScoreCells
+from xent.evaluation._accumulator.scores.cells import CellTables, ScoreCells
 from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
 from xent.evaluation._accumulator.sums import Numbers, Slots
 
@@ -34,40 +34,42 @@ class ScoreColumn:
     ----------
     kind : int
         What the scores are: `PROBABILITY`, `LOG_ODDS` or `LOG_PROBABILITY`.
-    columns : int
-        How many share `MOST_SCORES` and `CELLS_TOGETHER`.
+    tables, place : CellTables, int
+        Where its cells are counted, beside those of the columns that share `MOST_SCORES` and
+        `CELLS_TOGETHER`.
     weighted : bool
         Whether rows have weights.
     """
 
-    def __init__(self, kind: int, columns: int, *, weighted: bool) -> None:
-        self.kind, self.weighted = kind, weighted
+    def __init__(self, kind: int, tables: CellTables, place: int, *, weighted: bool) -> None:
+        self.kind, self.weighted, columns = kind, weighted, tables.columns
+        self._tables, self._place = tables, place
         cells = CELLS_ALONE if columns == 1 else CELLS_TOGETHER // columns
         self._most, self._fine = MOST_SCORES // columns, int(math.log2(cells))
-        self._distinct = KeyCounts(weighted=weighted)
-        self._cells: ScoreCells | None = None
+        self._distinct = KeyCounts(weighted=weighted, most=self._most)
+        self.cells: ScoreCells | None = None
 
     @property
     def exact(self) -> bool:
         """Whether each distinct score is counted by itself."""
-        if self._cells is None and len(self._distinct.held().keys) > self._most:
+        if self.cells is None and len(self._distinct.held().keys) > self._most:
             self._coarsen()
-        return self._cells is None
+        return self.cells is None
 
     def held(self) -> HeldScores:
         """Return the counts by key: of the score, or the number of its cell."""
-        if self.exact or self._cells is None:
+        if self.exact or self.cells is None:
             return self._distinct.held()
-        return self._cells.held()
+        return self.cells.held()
 
     def scores(self, held: HeldScores) -> Numbers | None:
         """Return the scores of counts, or None where they are of cells."""
-        return scores_from(held.keys) if self._cells is None else None
+        return scores_from(held.keys) if self.cells is None else None
 
     def log_odds(self, held: HeldScores) -> Numbers:
         """Return the log odds of yes of each score, or of the middle of each cell."""
-        if self._cells is not None:
-            return self._cells.middles(held.keys)
+        if self.cells is not None:
+            return self.cells.middles(held.keys)
         scores = scores_from(held.keys)
         if self.kind == LOG_ODDS:
             return scores
@@ -77,46 +79,67 @@ class ScoreColumn:
 
     def add(self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers | None) -> None:
         """Add rows, which are yes where their truth is ``label``; the weights may be longer."""
+        if scores.dtype != np.float32:
+            scores = np.ascontiguousarray(scores, np.float64)  # so that kernels meet few kinds
         if weight is not None:
-            weight = weight[: len(scores)].copy()
-        if self._cells is not None:
-            if scores.dtype != np.float32:
-                scores = np.ascontiguousarray(scores, np.float64)  # so that kernels meet few kinds
-            self._cells.add(scores, truth, label, weight)
+            self._add_weighted(scores, truth, label, weight[: len(scores)].copy())
             return
-        keys = np.empty(len(scores), np.int64)
-        keys_of(np.ascontiguousarray(scores, np.float64), keys)
+        at = 0
+        while self.cells is None and at < len(scores):
+            some = slice(at, min(at + self._distinct.room, len(scores)))
+            self._distinct.add_scores(scores[some], truth[some] == label)
+            if self._distinct.room <= 0 and (self._distinct.too_many() or not self.exact):
+                self._coarsen()
+            at = some.stop
+        if self.cells is not None and at < len(scores):
+            self.cells.add(scores[at:], np.flatnonzero(truth[at:] == label), None)
+
+    def _add_weighted(
+        self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers
+    ) -> None:
+        if self.cells is not None:
+            self.cells.add(scores, np.flatnonzero(truth == label), weight)
+            return
+        keys = keys_from(scores.astype(np.float64))
         self._distinct.add(keys, truth == label, weight)
         if self._distinct.known > self._most:
             self._coarsen()
 
     def _coarsen(self) -> None:
         """Count by cells from now on, and what was counted so far."""
-        held = self._distinct.held()
-        self._cells = ScoreCells(self.kind, self._fine, weighted=self.weighted)
+        if self.cells is not None:
+            return
+        self.cells = ScoreCells(
+            self.kind, self._fine, self._tables, self._place, weighted=self.weighted
+        )
+        if self.weighted:
+            self._distinct.held()
+        for scores, yes in self._distinct.waiting:
+            self.cells.add(scores, np.flatnonzero(yes), None)
+        self._put_scores(self.cells, self._distinct.sorted)
         self._distinct = KeyCounts(weighted=self.weighted)
-        self._put_scores(self._cells, held)
 
     def _put_scores(self, cells: ScoreCells, held: HeldScores) -> None:
-        cells.put(held.by(cells.cells(scores_from(held.keys))))
+        if held.keys.size:
+            cells.put(held.by(cells.cells(scores_from(held.keys))))
 
     def take(self, held: HeldScores, *, exact: bool) -> None:
         """Begin with counts that were kept."""
         if not exact:
             self._coarsen()
-        (self._distinct if self._cells is None else self._cells).put(held)
+        (self._distinct if self.cells is None else self.cells).put(held)
 
     def merge(self, other: "ScoreColumn") -> None:
         """Add the rows of another."""
         held = other.held()
-        if self._cells is None and not other.exact:
+        if self.cells is None and not other.exact:
             self._coarsen()
-        if self._cells is None:
+        if self.cells is None:
             self._distinct.put(held)
         elif other.exact:
-            self._put_scores(self._cells, held)
+            self._put_scores(self.cells, held)
         else:
-            self._cells.put(held)
+            self.cells.put(held)
 
 
 class ScoreCounts:
@@ -137,16 +160,34 @@ class ScoreCounts:
 
     def __init__(self, classes: int, kind: str, *, weighted: bool, winner: bool = False) -> None:
         self.kind = kind
-        self.winner = ScoreColumn(PROBABILITY, 1, weighted=weighted) if winner else None
+        self.winner = (
+            ScoreColumn(PROBABILITY, CellTables(1), 0, weighted=weighted) if winner else None
+        )
         ranked = 1 if classes == 2 else classes if 2 < classes <= MOST_RANKED else 0
         what = LOG_ODDS if classes == 2 else LOG_PROBABILITY
         what = PROBABILITY if kind == "probs" else what
-        self.columns = [ScoreColumn(what, ranked, weighted=weighted) for _ in range(ranked)]
+        self._tables = CellTables(ranked)
+        self.columns = [
+            ScoreColumn(what, self._tables, c, weighted=weighted) for c in range(ranked)
+        ]
 
     def add(self, scores: list[NDArray[Any]], truth: Slots, weight: Numbers | None) -> None:
         """Add rows by their scores for each class."""
         for c, (column, some) in enumerate(zip(self.columns, scores, strict=True)):
             column.add(some, truth, 1 if len(self.columns) == 1 else c, weight)
+
+    def add_columns(self, columns: NDArray[Any], truth: Slots) -> None:
+        """Add rows that each count once, whose scores lie class by class: of all classes (C, n)."""
+        some = [each for column in self.columns if (each := column.cells) is not None]
+        if len(some) < max(len(self.columns), 2) or columns.strides[1] != columns.itemsize:
+            self.add(list(columns[-len(self.columns) :]), truth, None)
+            return
+        for each in some:
+            each.make_room(len(truth))
+        one = some[0]
+        if count_columns(columns, *one.how, truth, *one.room, self._tables.every):
+            for c, (each, scores) in enumerate(zip(some, columns, strict=True)):
+                each.add_beyond(scores, np.flatnonzero(truth == c))
 
     def add_winner(self, rows: CountedRows) -> None:
         """Add rows by the probability of the class that was given most."""
@@ -203,6 +244,12 @@ def scores_of(
         wide -= wide[np.arange(len(wide)), guess][:, None]
         wide += np.log(confidence)[:, None]
     return list(wide.T.copy())
+
+
+def keys_from(scores: Numbers) -> Slots:
+    """Return the key of each score, by which different ones differ; 0 and -0 are one."""
+    bits = (scores + 0.0).view(np.int64)
+    return bits ^ ((bits >> 63) & np.int64(0x7FFFFFFFFFFFFFFF))
 
 
 def scores_from(keys: Slots) -> Numbers:

@@ -1,18 +1,20 @@
 """What is held of scores: how many rows there are of each key, and how many of them are yes.
 
-Keys wait until there are as many as half of those that are known; then they are sorted and merged
-with these, all at once: less work than to look each up in a table that no cache holds.
+Keys wait until there are many; then they are sorted and merged with those that are known, all at
+once: less work than to look each up in a table that no cache holds.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels.predictions.scores import merge_counts
+from xent._kernels.predictions.scores import NO_KEY, mark_scores, merge_counts, part_keys
 from xent.evaluation._accumulator.sums import Numbers, Slots, Sums, padded, with_spare
 
 LEAST_WAITING = 1 << 16  # keys
+MARKS = 4  # places that keys are sent to, for each that there may be
 Truth = NDArray[np.bool_]
 
 
@@ -90,16 +92,20 @@ class KeyCounts:
     ----------
     weighted : bool
         Whether rows have weights.
+    most : int
+        How many distinct keys there may be before others count them. So many, and a few more, wait
+        before any are sorted: where all are distinct, none has to be.
     """
 
-    def __init__(self, *, weighted: bool) -> None:
+    def __init__(self, *, weighted: bool, most: int = 0) -> None:
         none = np.zeros(0, np.int64)
-        self.weighted = weighted
+        self.weighted, self._most = weighted, most
         self._held = HeldScores(none, none, none, *((Sums(0), Sums(0)) if weighted else ()))
         self._forget()
 
     def _forget(self) -> None:
-        self._waiting: list[tuple[Slots, Truth, Numbers | None]] = []
+        self.waiting: list[tuple[NDArray[Any], Truth]] = []  # keys, or scores
+        self._weights: list[tuple[Slots, Truth, Numbers]] = []
         self._many = 0
 
     @property
@@ -107,12 +113,31 @@ class KeyCounts:
         """How many distinct keys there are, but for those that wait."""
         return len(self._held.keys)
 
+    @property
+    def sorted(self) -> HeldScores:
+        """The counts of all rows but for those that wait."""
+        return self._held
+
+    @property
+    def room(self) -> int:
+        """How many more may wait: enough to be more than may be distinct, or as half of these."""
+        limit = self._most + self._most // 4 - self.known
+        return max(limit, self._most // 2, self.known // 2, LEAST_WAITING // 2) - self._many
+
     def add(self, keys: Slots, yes: Truth, weight: Numbers | None) -> None:
         """Add rows, of which some are yes, in any order."""
-        self._waiting.append((keys, yes, weight))
+        if weight is None:
+            self.waiting.append((keys, yes))
+        else:
+            self._weights.append((keys, yes, weight))
         self._many += len(keys)
-        if self._many >= max(LEAST_WAITING, self.known // 2):
+        if self.room <= 0:
             self.held()
+
+    def add_scores(self, scores: NDArray[Any], yes: Truth) -> None:
+        """Add rows by their scores; they wait."""
+        self.waiting.append((scores.copy(), yes))
+        self._many += len(scores)
 
     def put(self, held: HeldScores) -> None:
         """Add counts by key."""
@@ -120,16 +145,23 @@ class KeyCounts:
 
     def held(self) -> HeldScores:
         """Return the counts of all rows."""
-        if not self._many:
-            return self._held
-        keys, yes = (np.concatenate([some[k] for some in self._waiting]) for k in (0, 1))
-        if self.weighted:
-            weight = np.concatenate([w for _, _, w in self._waiting if w is not None])
+        if self._weights:
+            keys, yes, weight = (np.concatenate(some) for some in zip(*self._weights, strict=True))
             self._held = self._held.joined(_counted(keys, yes, weight))
-        else:
-            self._held = _merged(self._held, keys, yes)
+        elif self._many:
+            end = np.array([NO_KEY])
+            parts = [_parted(*some) for some in self.waiting]
+            no, yes = (np.concatenate([*some, end]) for some in zip(*parts, strict=True))
+            self._held = _merged(self._held, no, yes)
         self._forget()
         return self._held
+
+    def too_many(self) -> bool:
+        """Tell whether more scores wait than may be distinct, if that is seen without sorting."""
+        if self.weighted or self._many <= self._most:
+            return False
+        marks = np.zeros(1 << (MARKS * self._most - 1).bit_length(), np.uint8)
+        return bool(sum(mark_scores(scores, marks) for scores, _ in self.waiting) > self._most)
 
 
 def _counted(keys: Slots, yes: Truth, weight: Numbers) -> HeldScores:
@@ -143,12 +175,25 @@ def _counted(keys: Slots, yes: Truth, weight: Numbers) -> HeldScores:
     return HeldScores(found, rows, mine, sums, own_sums)
 
 
-def _merged(held: HeldScores, keys: Slots, yes: Truth) -> HeldScores:
-    """Return counts with those of rows by their keys."""
-    out = [np.empty(held.keys.size + keys.size, np.int64) for _ in range(3)]
-    own, others = keys[yes], keys[~yes]
-    own.sort()
-    others.sort()
-    used = merge_counts(held.keys, held.rows, held.yes, others, own, *out)
-    known, rows, counts = (array[:used].copy() for array in out)
-    return HeldScores(known, rows, counts)
+def _parted(values: NDArray[Any], yes: Truth) -> tuple[Slots, Slots]:
+    """Return the keys of rows that are no and of those that are yes, of scores or keys."""
+    if values.dtype == np.int64:
+        return values[~yes], values[yes]
+    out = np.empty(len(values), np.int64)
+    split = part_keys(values, yes, out)
+    return out[:split], out[split:]
+
+
+def _merged(held: HeldScores, no: Slots, yes: Slots) -> HeldScores:
+    """Return counts with those of rows by their keys, which end in `NO_KEY`."""
+    out = [np.empty(held.keys.size + no.size + yes.size - 2, np.int64) for _ in range(3)]
+    no.sort()
+    yes.sort()
+    known = held.keys, held.rows, held.yes
+    if not held.keys.size:
+        known = (np.zeros(1, np.int64)[:0],) * 3  # of which the first may be read
+    used = merge_counts(*known, no, yes, *out)
+    if 2 * used < out[0].size:
+        out = [array[:used].copy() for array in out]
+    keys, rows, own = (array[:used] for array in out)
+    return HeldScores(keys, rows, own)

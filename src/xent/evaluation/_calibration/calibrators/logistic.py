@@ -8,12 +8,13 @@ the model, as what they cost is least where nothing is changed (Gibbs).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from xent.evaluation._calibration.yes_no import Numbers, dot
+from xent.evaluation._calibration.yes_no import Numbers, dot, in_pieces
 
 NEWTON_STEPS = 100
 FARTHEST_ODDS = 1e100  # in logarithms; the square of what is farther is no number
@@ -101,16 +102,19 @@ def _newton(
     total, reach = float(w.sum()), float(np.abs(x).max())
 
     def loss(theta: Numbers) -> float:
-        return dot(w, line_loss(theta[0] * x + theta[1], y))
+        def each(rows: slice) -> Numbers:
+            cost = line_loss(theta[0] * x[rows] + theta[1], y[rows])
+            return np.array([dot(w[rows], cost)])
+
+        return float(in_pieces(each, 0, len(x))[0])
 
     information = np.zeros((2, 2))
     for _ in range(NEWTON_STEPS):
-        p = expit(theta[0] * x + theta[1])
-        gap, curve = w * (p - y), w * p * (1 - p)
-        gradient = np.array([dot(gap, x), gap.sum()])[free]
-        pull = curve * x
-        cross = pull.sum()
-        information = np.array([[dot(pull, x), cross], [cross, curve.sum()]])[np.ix_(free, free)]
+        slope, level, curved, cross, flat = in_pieces(
+            partial(_sums, x, y, w, theta), 0, len(x)
+        ).tolist()
+        gradient = np.array([slope, level])[free]
+        information = np.array([[curved, cross], [cross, flat]])[np.ix_(free, free)]
         step = np.zeros(2)
         step[free] = -np.linalg.lstsq(information, gradient, rcond=None)[0]
         gain = float(-(step[free] @ gradient))
@@ -126,3 +130,12 @@ def _newton(
         if np.abs(step).max() <= 2e-16 * np.abs(theta).max():
             break
     return theta, information
+
+
+def _sums(x: Numbers, y: Numbers, w: Numbers, theta: Numbers, rows: slice) -> Numbers:
+    """Return what some rows add to the gradient and to the information."""
+    x, w = x[rows], w[rows]
+    p = expit(theta[0] * x + theta[1])
+    gap, curve = w * (p - y[rows]), w * p * (1 - p)
+    pull = curve * x
+    return np.array([dot(gap, x), gap.sum(), dot(pull, x), pull.sum(), curve.sum()])

@@ -16,10 +16,10 @@ from xent.losses._triton._kernels.numerics import (
     LOG_2_HIGH,
     LOG_2_LOW,
     TWO_32,
-    bend,
     exact,
     log1p_series,
     scaled_exp,
+    softcapped,
 )
 
 
@@ -51,7 +51,7 @@ def _answers(
     if BEND:
         wide, inclined = v.to(tl.float64), 1.0
         if CAP:
-            wide, inclined = bend(v, cap)
+            wide, inclined = softcapped(v, cap)
         turn = exact(inverse) + exact(inverse_low)
         wide = wide * turn
         z = wide.to(tl.float32)

@@ -10,7 +10,7 @@ Offsets are of 64 bits: a row begins where its number, of 64 bits, times the str
 import triton
 import triton.language as tl
 
-from xent.losses._triton._kernels.numerics import TWO_32, bend, exact, log1p_exact, scaled_exp
+from xent.losses._triton._kernels.numerics import TWO_32, exact, log1p_exact, scaled_exp, softcapped
 from xent.losses._triton._kernels.rows import (
     LOG_PROB,
     LSE,
@@ -83,7 +83,7 @@ def _score(
     if not SOFT:
         bent = logit.to(tl.float64)
         if CAP:
-            bent, _ = bend(logit, cap)
+            bent, _ = softcapped(logit, cap)
         margin = tl.where(logit == top, 0.0, (bent_top - bent) * exact_inverse)
         log_prob = tl.where(inside, -(margin + log_sum), 0.0)
     value = tl.where(class_factor == 0.0, 0.0, -log_prob * class_factor)
@@ -247,7 +247,7 @@ def differentiate_rows(
     mass = tl.load(kept + MASS * rows + row).to(tl.float64)
     bent_top = top.to(tl.float64)
     if CAP:
-        bent_top, _ = bend(top, cap)
+        bent_top, _ = softcapped(top, cap)
     of_p, of_share, of_label, of_spread = _slopes(
         row, kept, upstream, upstream_stride, divisor, stat_grads, rows, label, class_factor,
         factor, bent_top, others, mass, exact_inverse, g, z_loss,

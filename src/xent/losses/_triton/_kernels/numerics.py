@@ -90,7 +90,7 @@ def log1p_exact(u):
 
 
 @triton.jit
-def bend(x, cap):
+def softcapped(x, cap):
     """Return cap tanh(x / cap) in float64, and its slope."""
     u = x.to(tl.float64) / cap
     t = tl.exp(-2.0 * tl.abs(u))

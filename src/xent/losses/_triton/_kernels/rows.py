@@ -15,10 +15,10 @@ import triton.language as tl
 from xent.losses._triton._kernels.numerics import (
     TWO_32,
     add,
-    bend,
     difference,
     folded,
     scaled_exp,
+    softcapped,
 )
 
 # The columns of what is kept of a row.
@@ -45,7 +45,7 @@ def spread_target(soft, class_weight, c, inside, even, smoothing, SOFT, SMOOTH, 
 def gaps_of_block(v, top, bent_top, cap, CAP: tl.constexpr):
     """Return z - z_m of a block of logits in two parts, and the slope of the cap."""
     if CAP:
-        bent, slope = bend(v, cap)
+        bent, slope = softcapped(v, cap)
         exact = bent - bent_top
         d = exact.to(tl.float32)
         lost = (exact - d.to(tl.float64)).to(tl.float32)
@@ -86,7 +86,7 @@ def read_row(
             before = others + folded(sums, sums_lost) + TWO_32 * tl.sum(ties.to(tl.float64), 0)
             bent_best = best.to(tl.float64)
             if CAP:
-                bent_best, _ = bend(best, cap)
+                bent_best, _ = softcapped(best, cap)
             shift = bent_best - bent_top
             shrink = tl.exp(-shift * exact_inverse)
             others = before * shrink

@@ -10,11 +10,11 @@ import triton.language as tl
 
 from xent.losses._triton._kernels.numerics import (
     TWO_32,
-    bend,
     exact,
     log1p_exact,
     log1p_series,
     scaled_exp,
+    softcapped,
 )
 from xent.losses._triton._kernels.rows import gaps_of_block
 
@@ -112,8 +112,8 @@ def score_teacher_rows(
     theirs, their_argmax = _largest(y, read, BLOCK)
     bent_top, bent_theirs = top.to(tl.float64), theirs.to(tl.float64)
     if CAP:
-        bent_top, _top_slope = bend(top, cap)
-        bent_theirs, _their_top_slope = bend(theirs, cap)
+        bent_top, _top_slope = softcapped(top, cap)
+        bent_theirs, _their_top_slope = softcapped(theirs, cap)
     others = _others(
         x, read, top, bent_top, argmax, log2e, ln2_high, ln2_low, inverse, cap, CAP, BLOCK
     )

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._table.files import compression
-from xent.language import _text
 from xent.language._evaluation import LOG_2
+from xent.language._lines import _text
 from xent.language._scorer import Scorer
 
 F64 = NDArray[np.float64]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xent.cli._training._images import LabelledImages, check_shape
-from xent.cli._training._labelled import LabelledTable
+from xent.cli._training._rows._images import LabelledImages, check_shape
+from xent.cli._training._rows._labelled import LabelledTable
 from xent.cli._training._words import train_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xent.cli._training._multilabel import LabelColumns
+    from xent.cli._training._rows._multilabel import LabelColumns
     from xent.training import Scaling, SoftmaxClassifier, TableEncoder, TrainedModel
 
     Labelled = LabelledTable | LabelledImages

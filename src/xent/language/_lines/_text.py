@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._progress import stage
 from xent._table.files import compression
-from xent.language import _encodings
 from xent.language._kernels import text as kernels
+from xent.language._lines import _encodings
 from xent.language._spelling import EDGE, byte_costs
 from xent.language._vocabulary import (
     BEGIN,

@@ -73,9 +73,9 @@ def _curvature(nu: float, t: Numbers) -> Numbers:
     far = t > _far(nu)
     found = np.empty(t.size)
     if far.any():
-        value, slope, bend = _hankel(nu, t[far])
+        value, slope, curvature = _hankel(nu, t[far])
         with np.errstate(under="ignore"):
-            found[far] = (nu + 0.5) / t[far] / t[far] + bend / value - (slope / value) ** 2
+            found[far] = (nu + 0.5) / t[far] / t[far] + curvature / value - (slope / value) ** 2
     near = t[~far]
     if near.size:
         r = _mean_length(nu, near)
@@ -94,10 +94,10 @@ def _mean_length(nu: float, t: Numbers) -> Numbers:
 
 def _hankel(nu: float, t: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """exp(-t) I_ν(t) √(2πt), with two derivatives."""
-    value, slope, bend = np.ones_like(t), np.zeros_like(t), np.zeros_like(t)
+    value, slope, curvature = np.ones_like(t), np.zeros_like(t), np.zeros_like(t)
     term = np.ones_like(t)
     for k in range(1, TERMS):
         term = term * (-(4 * nu * nu - (2 * k - 1) ** 2) / (8 * k)) / t
         value, slope = value + term, slope - k * term / t
-        bend = bend + k * (k + 1) * term / t / t
-    return value, slope, bend
+        curvature = curvature + k * (k + 1) * term / t / t
+    return value, slope, curvature

@@ -13,7 +13,7 @@ from scipy.special import expit, ndtri
 
 from xent.evaluation._calibration.calibrators.isotonic import MOST_LOG_ODDS
 from xent.evaluation._calibration.calibrators.logistic import Line, fitted_line
-from xent.evaluation._calibration.interval import CONFIDENCE
+from xent.evaluation._calibration.estimators.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xent.evaluation._calibration.bins import Binning
-from xent.evaluation._calibration.interval import CONFIDENCE
+from xent.evaluation._calibration.estimators.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import Numbers, YesNo, dot
 
 

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xent.cli._tables import EMBEDDED, TableFile, TableOptions
-from xent.cli._training._images import LabelledImages
-from xent.cli._training._labelled import LabelledTable, check_ids
-from xent.cli._training._prepared import LARGEST_PIXEL, Prepared
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._load import EMBEDDED
+from xent.cli._tables._options import TableOptions
+from xent.cli._training._rows._images import LabelledImages
+from xent.cli._training._rows._labelled import LabelledTable, check_ids
+from xent.cli._training._rows._prepared import LARGEST_PIXEL, Prepared
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xent.cli._training._prepared import Labelled
+    from xent.cli._training._rows._prepared import Labelled
     from xent.training import StreamedRows
 
 PARQUET_ENDINGS = (".parquet", ".pq")

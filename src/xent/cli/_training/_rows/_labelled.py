@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xent.cli import _data
-from xent.cli._tables import EMBEDDED, TableFile, TableOptions, digits
-from xent.cli._training._multilabel import LabelColumns, label_columns, labels_in
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._load import EMBEDDED, digits
+from xent.cli._tables._options import TableOptions
+from xent.cli._training._rows._multilabel import LabelColumns, label_columns, labels_in
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,1 @@
+"""Tables that a command reads: what is said of them, how they are read, what is doubted."""

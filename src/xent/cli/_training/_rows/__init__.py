@@ -1,0 +1,1 @@
+"""What models are trained on: labelled tables, images, several labels a row, blocks."""

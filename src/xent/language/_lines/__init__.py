@@ -1,0 +1,1 @@
+"""Text, line by line: how it is written, decoded and streamed."""

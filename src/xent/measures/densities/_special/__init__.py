@@ -1,0 +1,1 @@
+"""Functions and families that need code of their own."""

@@ -1,0 +1,242 @@
+"""Second branches, ties and options in pairs of the training: each by a slow word of its own."""
+
+import math
+from datetime import date, timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils import get_tags
+from sklearn.utils.class_weight import compute_class_weight
+
+from xent.training import (
+    MultilabelClassifier,
+    SoftmaxClassifier,
+    TableEncoder,
+    TrainedModel,
+    compare_losses,
+    export_model,
+)
+from xent.training._checkpoint import Progress
+from xent.training._fit.plan import Rates, read_schedule
+from xent.training._fit.record import WATCHED, EpochRecord
+from xent.training._objectives import objective_of
+from xent.training._split import fold_of_rows, hold_out
+from xent.training._story import page as page_of
+from xent.training._story.saturated import SaturatedRun
+
+RNG = np.random.default_rng(4)
+X = RNG.normal(size=(60, 3))
+Y = np.array(["b", "a", "c"])[np.r_[np.zeros(35, int), RNG.integers(0, 3, 25)]]
+WHOLE = {"epochs": 2, "batch_size": 60, "learning_rate": 0.3, "random_state": 3, "progress": False}
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "held"),
+    [
+        ([7, 3, 10], 0.25, [2, 1, 2]),  # 1.75, 0.75 and 2.5: the two that are most short
+        ([3, 10, 7], 0.25, [1, 2, 2]),
+        ([1, 9, 10], 0.5, [0, 5, 5]),  # one of each class is left: its share goes to the next
+        ([4, 4, 4], 1 / 3, [2, 1, 1]),  # of equals the first
+    ],
+)
+def test_what_is_left_over_of_a_share_goes_to_the_classes_that_are_most_short(rows, share, held):
+    labels = np.repeat(np.arange(3), rows)
+    for seed in range(3):
+        out = hold_out(labels, share, seed)
+        assert np.bincount(labels[out], minlength=3).tolist() == held
+
+
+def test_balanced_classes_are_balanced_by_their_weights():
+    """A row of weight 3 is three rows, to "balanced" too; one of weight 0 is none."""
+    times = RNG.integers(0, 4, 60)
+    where = np.repeat(np.arange(60), times)
+    weighted = SoftmaxClassifier(class_weight="balanced", **WHOLE).fit(X, Y, times)
+    by_hand = compute_class_weight("balanced", classes=np.unique(Y), y=Y[where])
+    repeated = SoftmaxClassifier(**(WHOLE | {"batch_size": 1000})).fit(
+        X[where], Y[where], by_hand[np.searchsorted(np.unique(Y), Y[where])]
+    )
+    np.testing.assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("days", "cycles"), [(6, []), (7, ["week"]), (365, ["week"]), (366, ["year", "week"])])  # fmt: skip
+def test_dates_that_just_go_through_a_cycle_have_it(days, cycles):
+    born = [date(2021, 3, 1) + timedelta(days=k) for k in (0, days, days // 2)]
+    names = TableEncoder().fit({"born": born}).get_feature_names_out().tolist()
+    assert names == ["born", *(f"born_{c}_{wave}" for c in cycles for wave in ("sin", "cos"))]
+
+
+def record_of(curve, **options):
+    """What is kept of epochs whose held-out costs are known; the layers are the epoch's number."""
+    left = iter(curve)
+
+    class HeldOut:
+        def measure(self, _layers, _objective):
+            return {WATCHED: next(left)}
+
+    record = EpochRecord(
+        Progress([], {}, {}), HeldOut(), objective_of("cross_entropy"), file=None, rng=None,
+        told=lambda *_: None, **options,
+    )  # fmt: skip
+    for epoch in range(1, len(curve) + 1):
+        record.add([epoch], {}, 1.0, 1.0)
+        if record.stopped:
+            break
+    return record
+
+
+@pytest.mark.parametrize(
+    ("curve", "best", "epochs"),
+    [
+        ([0.5, 0.4, 0.4, 0.4, 0.1], 2, 4),  # as good is no gain: the first of equals is kept
+        ([0.5, 0.4, 0.45, 0.39, 0.39], 4, 5),
+        ([0.3, 0.3, 0.3], 1, 3),
+    ],
+)
+def test_the_first_of_equally_good_epochs_is_the_best(curve, best, epochs):
+    record = record_of(curve, patience=2)
+    assert (record.best, len(record.watched)) == ([best], epochs)
+
+
+def test_progress_is_told_in_bits_where_the_loss_is_a_cross_entropy():
+    record = record_of([0.5], patience=None)
+    assert record._word(math.log(2)) == "1.0000 bits"
+    record.history["validation_bits"] = [0.7, 0.25]
+    assert record._word(2 * math.log(2)) == "2.0000 bits, held out 0.2500 bits"
+    record.objective = objective_of("mse_softmax")
+    assert record._word(0.5) == "loss 0.5000, held out 0.2500 bits"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "given"),
+    [
+        ("CosineAnnealingLR:T_max=2", "CosineAnnealingLR", {"T_max": 2}),
+        ("CosineAnnealingLR", "CosineAnnealingLR", {"T_max": 5}),
+        ("PolynomialLR:total_iters=3,power=2", "PolynomialLR", {"total_iters": 3, "power": 2}),
+        ("PolynomialLR", "PolynomialLR", {"total_iters": 5}),
+    ],
+)
+def test_a_length_that_is_said_stands_and_else_it_is_all_epochs(text, kind, given):
+    steps = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    expected = getattr(torch.optim.lr_scheduler, kind)(steps, **given)
+    rates = Rates(0.3, read_schedule(text, 5, False))
+    for _ in range(5):
+        assert rates.now() == pytest.approx(expected.get_last_lr()[0], rel=1e-12)
+        steps.step()
+        expected.step()
+        rates.step(math.nan)
+
+
+def test_the_comparison_says_below_what_a_second_softmax_cannot_fall():
+    settings = SoftmaxClassifier(epochs=1, random_state=0, progress=False)
+    losses = ["cross_entropy", "double_softmax"]
+    found = compare_losses(X, Y, losses, validation=(X, Y), classifier=settings)
+    floor = math.log(1 + 2 * math.exp(-1))  # of the highest logits that probabilities can be
+    last = found.classifiers["double_softmax"].history_["loss"][-1]
+    assert str(found).splitlines()[-1] == (
+        f"double_softmax ends at a loss of {last:.4f} nats, and with 3 classes cannot fall below "
+        f"ln(1 + 2/e) = {floor:.4f}."
+    )
+
+
+class Sections(list):
+    """A page that keeps what is put on it."""
+
+    def section(self, *said, **what):
+        self.append((" ".join(said), what))
+
+
+def test_the_pages_tables_tell_the_last_of_each_run_and_name_the_best():
+    pytest.importorskip("altair")
+    page = Sections()
+    page_of.add_saturated(
+        page,
+        [
+            SaturatedRun("cross_entropy", 5.0, [3, 6], [0.25, 0.75], [2.0, 0.5]),
+            SaturatedRun("mse_sigmoid", -5.0, [3, 6], [0.1, 0.125], [4.0, 3.25]),
+        ],
+    )
+    ((_, what),) = page
+    assert what["rows"] == [
+        ("cross_entropy", "+5", "0.7500", "0.5000"),
+        ("mse_sigmoid", "-5", "0.1250", "3.2500"),
+    ]
+    drawn = [[row["accuracy"] for row in chart.data.values] for chart in what["charts"]]
+    assert drawn == [[0.25, 0.75], [0.1, 0.125]]  # a picture for each start
+    models = {
+        name: SimpleNamespace(classes_=np.arange(4), history_={"loss": [2.0, loss]})
+        for name, loss in (("cross_entropy", 0.5), ("double_softmax", 0.875))
+    }
+    reports = {
+        name: SimpleNamespace(cross_entropy=bits, accuracy=0.9375)
+        for name, bits in (("cross_entropy", 0.25), ("double_softmax", 1.5))
+    }
+    page_of.add_double_softmax(page, SimpleNamespace(classifiers=models, reports=reports), "X105.")
+    said, what = page[1]
+    floor = f"{math.log(1 + 3 / math.e):.4f}"
+    assert f"with 4 classes it cannot fall below ln(1 + 3/e) = {floor} nats" in said
+    assert said.endswith("On the first batch `xent audit` says: X105.")
+    assert what["rows"] == [
+        ("cross_entropy", "0.5000", "0.0000", "0.2500", "93.75 %"),
+        ("double_softmax", "0.8750", floor, "1.5000", "93.75 %"),
+    ]
+    assert what["best"] == 0
+
+
+def test_the_device_of_the_solver_is_the_processor():
+    with pytest.raises(ValueError) as caught:
+        SoftmaxClassifier(optimizer="newton", device="cpu:0").fit(X, Y)
+    assert str(caught.value) == (
+        "`device` must be 'auto' or 'cpu' with optimizer=\"newton\", got 'cpu:0'."
+    )
+
+
+class NoGraph(torch.nn.Module):
+    """Takes another way for other rows, which no graph can."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 3)
+
+    def forward(self, x):
+        if torch.compiler.is_compiling():
+            raise RuntimeError("no graph of\tthis\nand a second line")
+        return self.layer(x)
+
+
+def test_what_torch_says_of_a_module_is_told_in_its_first_line(tmp_path):
+    model = SoftmaxClassifier(epochs=1, random_state=0, progress=False, module=NoGraph()).fit(X, Y)
+    with pytest.raises(ValueError) as caught:
+        export_model(TrainedModel(model), tmp_path / "m.pt2")
+    first = str(caught.value.__cause__).strip().splitlines()[0].rstrip(".")
+    assert str(caught.value) == (
+        f"The model cannot be exported: of its module torch says: {first}."
+    )
+    assert len(str(caught.value.__cause__).strip().splitlines()) > 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_label_of_which_one_row_is_left_is_dealt_out_too(turned):
+    """The rows of the rarer label are dealt first, and all but one of the other's are among them."""
+    there = np.zeros((7, 2))
+    there[:4, 0] = there[:5, 1] = 1
+    fold = fold_of_rows(there[:, ::-1] if turned else there, 2, 0)
+    assert sorted(np.bincount(fold, minlength=2).tolist()) == [3, 4]
+    assert np.bincount(fold, there[:, 0]).tolist() == [2, 2]
+    assert sorted(np.bincount(fold, there[:, 1]).tolist()) == [2, 3]
+
+
+@pytest.mark.parametrize(("names", "said"), [(None, "1"), (["cat", "dog", "cow"], "'dog'")])
+def test_a_label_of_one_row_is_named_or_counted(names, said):
+    there = np.array([[1, 0, 1], [1, 1, 0], [0, 0, 1]])
+    with pytest.raises(ValueError, match=f"a row to learn from, got 1 row of {said}"):
+        fold_of_rows(there, 2, 0, names)
+
+
+def test_scikit_learn_is_told_that_a_row_may_have_several_labels():
+    tags = get_tags(MultilabelClassifier())
+    assert (tags.target_tags.multi_output, tags.target_tags.single_output) == (True, False)
+    assert (tags.classifier_tags.multi_label, tags.classifier_tags.multi_class) == (True, False)
+    assert not get_tags(SoftmaxClassifier()).target_tags.multi_output
