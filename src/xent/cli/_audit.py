@@ -48,7 +48,7 @@ class PathsOrCommand(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-class Files(TyperCommand):
+class ReadingCommand(TyperCommand):
     """Its name is left out where it is called, and so in its help."""
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
@@ -76,7 +76,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _register_files(group: typer.Typer) -> None:
-    @group.command(FILES, cls=Files)
+    @group.command(FILES, cls=ReadingCommand)
     def files(
         paths: Annotated[
             list[Path],

@@ -16,12 +16,13 @@ from typing import Any
 
 from xent import _check
 from xent._table.files.endings import unreadable
+from xent._table.files.parquet import BATCH_BYTES
 from xent._table.files.unpacked import check_size
 
-MAGIC, OLD_MAGIC = b"ARROW1", b"FEA1"  # of Feather 2, which Arrow calls its file format, and 1
+ARROW_MAGIC = b"ARROW1"  # of the file format, which Feather 2 is
+FEATHER_1_MAGIC = b"FEA1"
 DICTIONARY, RECORDS = 2, 3  # kinds of messages
 CELL_BYTES = 8  # of a row that takes no place in the file: nulls, or one run of one value
-BATCH_BYTES = 1 << 28  # of the texts of a batch, written out
 
 
 def arrow_rows(path: str | os.PathLike[str]) -> int:
@@ -116,10 +117,10 @@ def _source(path: str | os.PathLike[str]) -> Iterator[Any]:
 
     with pa.OSFile(os.fspath(path), "rb") as file:
         first = file.read(6)
-        if first[:4] == OLD_MAGIC:
+        if first[:4] == FEATHER_1_MAGIC:
             raise pa.ArrowInvalid("it is of Feather version 1, which pyarrow writes no more")
         file.seek(0)
-        whole = first == MAGIC
+        whole = first == ARROW_MAGIC
         yield file, (_batches if whole else pyarrow.ipc.open_stream)
 
 
@@ -151,7 +152,7 @@ def _parts(file: Any) -> Iterator[_Part]:
 
     end = file.size()
     try:
-        if file.read_at(6, 0) == MAGIC:
+        if file.read_at(6, 0) == ARROW_MAGIC:
             for at in _blocks(file, end):
                 yield _part(file, at)[0]
             return
