@@ -126,6 +126,20 @@ def test_names_are_resolved_by_imports_not_by_folder(tmp_path):
 # ------------------------------------------------------------------ folders
 
 
+def test_all_names_of_a_module_of_ones_own_are_known(tmp_path):
+    """Those that begin with an underscore stay where they are."""
+    (tmp_path / "heads.py").write_text(
+        "import torch.nn.functional as F\n"
+        "def head(x): return F.softmax(x, dim=1)\n"
+        "def _other(x): return F.softmax(x, dim=1)\n"
+    )
+    lines = ["from heads import *", "import torch.nn.functional as F", "z = net(x)"]
+    for call, found in (("head(z)", [("X106", 4)]), ("z", []), ("_other(z)", [])):
+        path = tmp_path / "t.py"
+        path.write_text("\n".join([*lines, f"loss = F.nll_loss({call}, y)"]))
+        assert rules(audit(path)) == found
+
+
 def test_folders_skip_what_git_ignores_and_environments(tmp_path):
     for name in ("keep", "ignored", "env/lib", "build/x", "notes"):
         (tmp_path / name).mkdir(parents=True)

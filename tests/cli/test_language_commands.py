@@ -151,6 +151,9 @@ def test_unknown_words_are_spelt_by_the_vocabulary(folder, model, tmp_path):
         "filter", folder / "m.xent", folder / "test.txt", "-o", out, "--at-least", shares, *spelling
     )
     assert out.read_text() == "zz a\n"
+    bounds = ("--at-least", shares, "--at-most", shares)  # both are kept themselves
+    run("filter", folder / "m.xent", folder / "test.txt", "-o", out, *bounds, *spelling)
+    assert out.read_text() == "zz a\n"
     with pytest.raises(ValueError, match="`--spelling` must be 'uniform' or 'vocabulary', got 'u'"):
         run("score", folder / "m.xent", folder / "test.txt", "--spelling", "u")
 

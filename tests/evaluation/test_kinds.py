@@ -126,6 +126,8 @@ def test_several_labels_against_a_slow_oracle_and_torch():
     loss = bce(torch.from_numpy(z), torch.from_numpy(y).double()).item()
     assert report.cross_entropy == pytest.approx(loss, rel=1e-12)
     assert (report.low, report.high) == pytest.approx(ratio_interval(total, [5] * 40), rel=1e-9)
+    ends = report.total_low, report.total_high
+    assert ends == pytest.approx(ratio_interval(total, [1] * 40), rel=1e-9)
     said = evaluate_multilabel(y, p, base=math.e)
     assert said.cross_entropy == pytest.approx(report.cross_entropy, rel=1e-12)
     assert said.brier == pytest.approx(np.mean((p - y) ** 2), rel=1e-12)

@@ -135,3 +135,20 @@ def test_a_number_that_is_none_is_named_by_its_row_past_the_first_block(
     scores[row, 1] = bad
     with pytest.raises(ValueError, match=rf"got {bad} at \[{row}, 1\]"):
         evaluate_multilabel(np.zeros((8, 2)), **{kind: scores})
+
+
+@pytest.mark.parametrize("base", [2, math.e])
+def test_the_screen_says_what_each_number_is(base):
+    """Mean of the classes' means, what knowing nothing costs, and what their frequencies do."""
+    target, probs = many(classes=3, rows=80)
+    lines = str(evaluate(target, probs, base=base)).splitlines()
+    cost = -np.log(probs[np.arange(80), target]) / math.log(base)
+    often = np.bincount(target) / 80
+    prior = -(often @ np.log(often)) / math.log(base)
+    alike = np.mean([cost[target == c].mean() for c in range(3)])
+    for begin, number in (("  uniform", math.log(3, base)), ("  class prior", prior)):
+        (line,) = (line for line in lines if line.startswith(begin))
+        assert float(line[len(begin) :].split()[0]) == pytest.approx(number, abs=6e-5)
+    (line,) = (line for line in lines if line.startswith("  explained"))
+    assert float(line.partition("classes alike: ")[2].split()[0]) == pytest.approx(alike, rel=1e-3)
+    assert float(line.split()[1]) == pytest.approx(100 * (1 - cost.mean() / prior), abs=0.06)

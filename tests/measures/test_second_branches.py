@@ -326,3 +326,12 @@ def test_no_neighbour_before_the_first(neighbors):
     ):
         with pytest.raises((ValueError, TypeError), match="`neighbors` must be an integer"):
             call()
+
+
+def test_of_many_levels_that_came_the_ten_of_most_rows_are_named():
+    times = [3, 1, 7, 9, 2, 12, 4, 8, 6, 11, 5, 10]
+    new = [f"n{k}" for k, n in enumerate(times) for _ in range(n)]
+    (found,) = m.drift({"v": new}, {"v": ["o"] * 5})
+    most = sorted(range(12), key=lambda k: -times[k])[:10]
+    assert found.gone_levels == tuple(f"n{k}" for k in most)
+    assert found.gone == 1.0

@@ -110,6 +110,20 @@ def drawn(room: str, count: int, seed: int) -> tuple[list[Mutant], int]:
     return sample, len(found)
 
 
+def caught(copy: Path, mutant: Mutant, seconds: dict[str, float], tests: list[str]) -> str:
+    """Say what notices a slip: no test that fails without it, run after the same others."""
+    while tests:
+        what = trials.noticed(copy, mutant.path, mutant.changed, seconds, tests)
+        name = next((name for name in tests if what.startswith(f"{name}: ")), None)
+        if name is None:
+            return what
+        before = tests[: tests.index(name) + 1]
+        if not trials.noticed(copy, mutant.path, mutant.source, seconds, before):
+            return what
+        tests = [test for test in tests if test != name]
+    return ""
+
+
 def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
     """Try the slips of a room, print each, and return the row of a table."""
     begin = time.monotonic()
@@ -127,7 +141,7 @@ def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
             continue
         tests, left = lines.chosen(ran, room, mutant.path, mutant.source, mutant.line, given.most)
         start = time.monotonic()
-        what = trials.noticed(copy, mutant.path, mutant.changed, ran.seconds, tests)
+        what = caught(copy, mutant, ran.seconds, tests)
         lived, count = lived + (not what), count + 1
         head = f"{number} {'caught' if what else 'LIVES'}: {mutant.path}, {mutant.operator}"
         tail = what or f"none of {len(tests)} tests" + f", and {left} not tried" * (left > 0)

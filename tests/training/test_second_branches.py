@@ -5,13 +5,17 @@ from datetime import date, timedelta
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_class_weight
 
+from xent import losses
 from xent.training import (
     MultilabelClassifier,
+    ParquetRows,
     SoftmaxClassifier,
     TableEncoder,
     TrainedModel,
@@ -24,6 +28,7 @@ from xent.training._fit.record import WATCHED, EpochRecord
 from xent.training._objectives import objective_of
 from xent.training._split import fold_of_rows, hold_out
 from xent.training._story import page as page_of
+from xent.training._story.likelihood import likelihood_table
 from xent.training._story.saturated import SaturatedRun
 
 RNG = np.random.default_rng(4)
@@ -240,3 +245,27 @@ def test_scikit_learn_is_told_that_a_row_may_have_several_labels():
     assert (tags.target_tags.multi_output, tags.target_tags.single_output) == (True, False)
     assert (tags.classifier_tags.multi_label, tags.classifier_tags.multi_class) == (True, False)
     assert not get_tags(SoftmaxClassifier()).target_tags.multi_output
+
+
+def test_row_groups_behind_one_without_rows_are_read(tmp_path):
+    table = pa.table({"x": np.arange(7.0), "y": np.arange(7.0) ** 2})
+    with pq.ParquetWriter(tmp_path / "t.parquet", table.schema) as writer:
+        for start, rows in ((0, 0), (0, 3), (3, 0), (3, 4)):
+            writer.write_table(table.slice(start, rows), row_group_size=max(1, rows))
+    assert pq.ParquetFile(tmp_path / "t.parquet").metadata.num_row_groups == 4
+    rows = ParquetRows(tmp_path / "t.parquet", lambda some: np.column_stack([some["x"], some["y"]]))
+    assert rows.sizes == [3, 4]
+    found = np.concatenate([rows.read(0), rows.read(1)])
+    np.testing.assert_array_equal(found, np.column_stack([table["x"], table["y"]]))
+
+
+def test_the_largest_difference_of_gradients_is_that_of_the_one_that_is_off(monkeypatch):
+    model = SoftmaxClassifier(epochs=1, random_state=0, progress=False).fit(X, Y)
+    assert likelihood_table(model, X, Y).largest_difference < 1e-14
+    nll = losses.nll_loss
+    monkeypatch.setattr(losses, "nll_loss", lambda *given: 1.5 * nll(*given))
+    table = likelihood_table(model, X, Y)
+    norms = table.gradient_norms
+    off = 0.5 * norms["cross-entropy"]
+    assert off / 4 < table.largest_difference <= off  # of 12 numbers, whose norm is off
+    assert norms["negative log-likelihood"] == pytest.approx(3 * off, rel=1e-12)
