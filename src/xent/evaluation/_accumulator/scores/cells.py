@@ -79,7 +79,8 @@ class ScoreCells:
     @property
     def table(self) -> NDArray[np.int64]:
         """The rows of each cell in the lower half of an entry, those that are yes in the upper."""
-        return self._tables.every[self._place]
+        table: NDArray[np.int64] = self._tables.every[self._place]
+        return table
 
     def cells(self, scores: Numbers) -> Slots:
         """Return the cell of each score."""
