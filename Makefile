@@ -66,7 +66,7 @@ OLDEST := tests/cellar tests/trees/test_estimators.py tests/trees/test_wide_tabl
 	$(addprefix tests/training/test_,classifier.py dense.py encoding.py export.py images.py) \
 	tests/language/test_counts.py tests/losses/test_accuracy.py
 test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.toml names
-	.venv-oldest/bin/python -m pytest $(TWO) -m "not long" -o filterwarnings=default $(OLDEST)
+	.venv-oldest/bin/python -m pytest $(TWO) -m "not long" -o filterwarnings=default -o xfail_strict=false $(OLDEST)
 
 $(OLD): pyproject.toml constraints-oldest.txt
 	@$(ENOUGH)

@@ -53,6 +53,9 @@ def one_pass(target: Any, scores: Any, kind: str = "probs", *, ranking: bool = F
 def counted(target: Any, probs: Any) -> Accumulator:
     one = Accumulator()
     one.update(target, probs)
+    assert one.state is not None
+    for column in one.state.scores.columns:
+        column.held()  # scores that wait are sorted here, and not where they are read
     return one
 
 

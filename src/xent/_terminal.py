@@ -5,6 +5,7 @@ cursor or sets a title; a bidirectional control turns the rest of the line round
 """
 
 import re
+import shlex
 from bisect import bisect
 from itertools import accumulate
 from unicodedata import combining, east_asian_width
@@ -32,6 +33,15 @@ def one_line(label: object) -> str:
     'two lines'
     """
     return printable(" ".join(str(label).split()))
+
+
+def as_typed(word: object) -> str:
+    r"""Write a word of a command line as a shell takes it, on one line.
+
+    >>> as_typed("a b.csv"), as_typed("a\x1b[31m\n.csv")
+    ("'a b.csv'", "'a\\x1b[31m\\n.csv'")
+    """
+    return printable(shlex.quote(str(word))).replace("\n", "\\n")
 
 
 def width_of(text: str) -> int:

@@ -1,12 +1,11 @@
 """Files: notebooks, broken ones, folders, comments that silence, settings, and how reports look."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from children import xent
 from xent.audit import AuditReport, Config, audit
 from xent.audit._audit import without_baseline
 from xent.audit._config import from_table
@@ -17,13 +16,6 @@ WRONG = "import torch.nn.functional as F\nloss = F.nll_loss(F.softmax(z, dim=1),
 
 def rules(report):
     return [(one.rule, one.line) for one in report.findings]
-
-
-def xent(*arguments, cwd):
-    code = "from xent.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd
-    )
 
 
 def notebook(*cells):

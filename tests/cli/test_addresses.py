@@ -110,7 +110,7 @@ def test_what_is_not_there_is_said_in_a_sentence(there):
     fsspec.filesystem("memory").pipe("/data/empty/x.csv", b"")
     with pytest.raises(
         ValueError,
-        match=r"must hold files that end in .parquet, got the folder 'memory://data/empty'",
+        match=r"must hold files that end in .parquet or .arrow, got the folder 'memory://data/empty'",
     ):
         evaluated("memory://data/empty")
     with pytest.raises(

@@ -1,5 +1,6 @@
 """Files that cannot be judged: one sentence with file and place, exit code 2, nothing half-written."""
 
+import concurrent.futures
 import contextlib
 import gzip
 import json
@@ -225,11 +226,23 @@ def test_a_full_disk(monkeypatch, capfd):
     assert said == "[Errno 28] No space left on device: '/dev/full'"
 
 
+def test_a_system_without_locks_for_processes(monkeypatch, capfd):
+    _table.write("good.parquet", {"target": ["a", "b"], "p_a": [0.5, 0.25], "p_b": [0.5, 0.75]})
+
+    def none(*options, **more):
+        raise OSError(30, "Read-only file system")  # as without /dev/shm
+
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", none)
+    said = refused(monkeypatch, capfd, "evaluate", "good.parquet", "--workers", 2)
+    assert "`--workers` must be left out where processes cannot share a lock" in said
+
+
 def test_where_memory_ends(monkeypatch, capfd):
     def none_left(*options, **more):
         raise MemoryError("Unable to allocate 7.28 TiB for an array")
 
     monkeypatch.setattr(_table, "scan", none_left)
+    monkeypatch.setattr(_table, "read", none_left)
     for command in ("rank", "evaluate"):
         said = refused(monkeypatch, capfd, command, "good.csv", "--target", "target")
         assert said.startswith("There is not enough memory for this. Unable to allocate 7.28 TiB")

@@ -1,6 +1,7 @@
 """How a command ends that is told to: its half-written files go, and its exit code says why."""
 
 import inspect
+import json
 import os
 import signal
 import subprocess
@@ -43,6 +44,33 @@ def test_without_a_terminal_to_write_to(tmp_path, closed):
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
+
+
+CLOSED = """
+import os, sys
+from contextlib import suppress
+from xent import _store, cli
+open_locked = _store.open_locked
+
+def opened(path):
+    file = open_locked(path)
+    for number in (1, 2):  # as OpenMP does, which knows no Python: into whatever has this number
+        with suppress(OSError):
+            os.write(number, b"a warning")
+    return file
+
+_store.open_locked = opened
+sys.argv = ["xent", "rank", "t.csv", "--target", "y", "--json", "o.json"]
+cli.main()
+"""
+
+
+def test_what_is_printed_into_closed_streams_goes_into_no_file(tmp_path):
+    (tmp_path / "t.csv").write_text("a,y\n1,u\n2,v\n")
+    (tmp_path / "run.py").write_text(CLOSED)
+    command = f"exec {sys.executable} run.py >&- 2>&-"
+    assert subprocess.run(command, shell=True, cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "o.json").read_text())[0]["name"] == "a"
 
 
 def test_links_in_a_circle(tmp_path):

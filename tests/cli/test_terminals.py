@@ -51,6 +51,39 @@ def test_nothing_is_obeyed(run, tmp_path, words):
     assert "\\x1b" in "".join(texts) or words[0] == "tree"
 
 
+NAMED = [
+    "train t.csv --target y --epochs 1 -o {}",
+    "predict m.xent t.csv -o {}.csv",
+    "tree fit t.csv -t y -o {}",
+    "tree predict t.xent t.csv -o {}.csv",
+    "rank t.csv --target y --html {}",
+    "evaluate said.csv --html {}",
+    "language fit t.csv -o {}",
+    "language convert l.xent -o {}",
+    "language prune l.xent --entropy 1e-9 -o {}",
+    "language filter l.xent t.csv --keep 0.5 -o {}",
+]
+NAME = "\x1b]0;owned\x07\u202ea\nb"
+
+
+@pytest.fixture
+def models(run):
+    for i, model in ((0, "m.xent"), (2, "t.xent"), (6, "l.xent")):
+        done = run(*NAMED[i].format(model).split())
+        assert done.exit_code == 0, done.output
+
+
+def test_names_of_files_are_shown_on_one_line(run, models, tmp_path):
+    for words in NAMED:
+        done = run(*(word.replace("{}", NAME) for word in words.split()))
+        assert done.exit_code == 0, (words, done.output)
+        assert any(path.name.startswith(NAME) for path in tmp_path.iterdir()), words
+        assert "'\\x1b]0;owned\\x07\\u202ea\\nb" in done.output, words
+        assert not re.search("[\x1b\x07\u202e]", done.output), words
+        for path in tmp_path.glob("*owned*"):
+            path.unlink()
+
+
 def test_refusals_and_shown_trees(run):
     run(*COMMANDS[-1])
     for words in (["tree", "show", "o.tree"], ["rank", "t.csv", "--target", "\x1b[31mno"]):

@@ -19,6 +19,7 @@ from xent.language import (
     mix,
     write_openfst,
 )
+from xent.language._backoff.prune import _marginals
 from xent.language._formats import openfst
 from xent.language._lines import _text
 from xent.language._lines._stream import BadLines, filter_file, lines, records
@@ -295,3 +296,28 @@ def test_simple_good_turing_by_hand():
         stars[i] = plain[i]
     want = stars * (r @ n - n[0]) / (stars @ n)
     np.testing.assert_allclose(simple_good_turing(r.astype(int), n.astype(int)), want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_histories_are_as_likely_as_another_model_says(order):
+    """Of any order, its words in another: the product of what it says of each word so far."""
+    model = NGramModel(3, WittenBell()).fit(LINES)
+    other = NGramModel(order, WittenBell()).fit(LINES[::-1])
+    names, theirs = model.vocabulary.words(), other.vocabulary.index
+    assert names != other.vocabulary.words()
+    numbers = np.array([theirs[name] for name in names], np.uint32)
+    above = [()]
+    found = _marginals(model.backoff, other.backoff, numbers)
+    for rows, likely in zip(model.backoff.rows, found, strict=False):
+        above = [(*above[p], names[w]) for p, w in zip(rows.prefix, rows.word, strict=True)]
+        for history, logp in zip(above, likely, strict=True):
+            begin = history[0] == "<s>"
+            words, want = history[1:] if begin else history, 0.0
+            if begin:  # as frequent as the end
+                want += math.log(other.distribution([], begin=False)[theirs["</s>"]])
+            if "</s>" in words:
+                continue  # no history
+            for i, word in enumerate(words):
+                p = other.distribution(list(words[:i]), begin=begin)[theirs[word]]
+                want += math.log(p)
+            assert logp == pytest.approx(want, abs=1e-5), history

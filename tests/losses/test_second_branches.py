@@ -1,5 +1,6 @@
 """Options of the losses in pairs."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -138,3 +139,93 @@ def test_of_several_bad_answers_the_first_is_named():
             ValueError, match=rf"`{name}` must be between 0 and 1.* got 1.5 at \[0, 2\]"
         ):
             call()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "step"),
+    [(torch.float32, 2.0**-23), (torch.float16, 2.0**-10), (torch.bfloat16, 2.0**-7)],
+    ids=str,
+)
+@pytest.mark.parametrize("classes", [16, 64])
+def test_how_far_from_1_a_row_may_sum(dtype, step, classes):
+    """Twice the dtype's step times the root of the classes, and a millionth at least."""
+    far = max(1e-6, 2 * step * classes**0.5)
+    x = torch.zeros(1, classes)
+    for off, good in (
+        (0.75 * far, True),
+        (1.5 * far, False),
+        (-0.75 * far, True),
+        (-1.5 * far, False),
+    ):
+        # Steps of the dtype at 1/2, so that the sum is what it is meant to be.
+        unit = step / 2
+        p = torch.zeros(1, classes, dtype=dtype)
+        p[0, :2] = 0.5
+        p[0, 0] = (
+            0.5 + round(off / unit) * unit if off < 0 else 0.5 + round(off / (2 * unit)) * unit
+        )
+        p[0, 1] = 1 + off - p[0, 0].double()
+        assert (p.double().sum() - 1 - off).abs() < 0.2 * far
+        if good:
+            L.cross_entropy(x, p)
+        else:
+            with pytest.raises(ValueError, match="`target` must sum to 1 over the classes"):
+                L.cross_entropy(x, p)
+
+
+@pytest.mark.parametrize("index", [64, 100, 255, -100, -(2**63), 2**63 - 1])
+def test_an_ignored_class_of_any_integer_type(index):
+    target = torch.tensor([0, 2, index, 1, 0])
+    want = L.cross_entropy(LOGITS[[0, 1, 3, 4]], target[[0, 1, 3, 4]])
+    for given in (index, np.int64(index), torch.tensor(index)):
+        torch.testing.assert_close(L.cross_entropy(LOGITS, target, ignore_index=given), want)
+    with pytest.raises(ValueError, match=r"`ignore_index` must be below 2\*\*63"):
+        L.cross_entropy(LOGITS, target, ignore_index=2**63)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_scale_is_one_number_of_any_shape(shape):
+    a, b = random(4, 3, seed=8), random(4, 3, seed=9)
+    want = L.siglip(a, b, scale=2.0, bias=-1.0)
+    scale, bias = (torch.full(shape, v, dtype=torch.float64) for v in (2.0, -1.0))
+    torch.testing.assert_close(L.siglip(a, b, scale=scale, bias=bias), want)
+
+
+def test_a_reduction_is_known_by_its_letters():
+    """Names that were put together, as those of a file of settings are, are no other strings."""
+    a, target = random(5, 3, seed=10), torch.tensor([0, 2, 1, 1, 0])
+    for reduction in ("mean", "sum", "none"):
+        again = "".join(reversed(reduction[::-1]))
+        assert again is not reduction
+        for loss in (
+            lambda r: L.cross_entropy(a, target, reduction=r),
+            lambda r: L.linear_cross_entropy(a, HEAD, target, reduction=r),
+            lambda r: L.focal_loss(a, target, reduction=r),
+            lambda r: L.nll_loss(a, target, reduction=r),
+            lambda r: L.linear_kl_div(a, HEAD, a, HEAD, reduction=r, temperature=2.0),
+        ):
+            assert torch.equal(loss(again), loss(reduction))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "own", "several"),
+    [
+        (torch.uint8, 156, (-100, 255)),  # 156 is -100 modulo 256
+        (torch.uint8, 1, (257, 255)),
+        (torch.int8, 44, (-100, 300)),
+        (torch.int16, 7, (-100, 2**40)),
+    ],
+    ids=str,
+)
+def test_ignored_classes_that_a_small_integer_cannot_hold(dtype, own, several):
+    x = random(4, 200, seed=11)
+    target = torch.tensor([own, 0, 3, own], dtype=dtype)
+    want = torch.nn.functional.cross_entropy(x, target.long())
+    for loss in (
+        lambda: L.cross_entropy(x, target, ignore_index=several),
+        lambda: L.nll_loss(x.log_softmax(1), target, ignore_index=several),
+        lambda: L.linear_cross_entropy(
+            x, torch.eye(200, dtype=torch.float64), target, ignore_index=several
+        ),
+    ):
+        torch.testing.assert_close(loss(), want)

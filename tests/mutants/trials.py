@@ -177,7 +177,9 @@ def noticed(
     target = copy / path
     before, kept = target.read_text(), target.stat()
     target.write_text(changed)
-    files = sorted({name.partition("::")[0] for name in tests})
+    # Examples last, as where the tests were watched: pytest imports the file of an example that
+    # nobody has imported yet once more, and its classes are then others.
+    files = sorted({name.partition("::")[0] for name in tests}, key=lambda f: (f[:4] == "src/", f))
     arguments = ["-x", "-m", "not long", "-p", "no:cacheprovider", *files]
     try:
         status = forked(copy, arguments, Watch(seconds, tests), None)

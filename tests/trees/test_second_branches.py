@@ -1,6 +1,7 @@
 """Second branches, ties and options in pairs of the trees: each by a slow word of its own."""
 
 import math
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,12 @@ from sklearn.tree import DecisionTreeRegressor
 from trees.test_rules import limit
 from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegressor
 from xent.trees._fit import FOLDS, shares
+from xent.trees._grow import dense
 from xent.trees._prune import message, reduced_error
-from xent.trees._show.rules import Condition
-from xent.trees._show.simplify import Training, condition_bits
+from xent.trees._show import text
+from xent.trees._show.picture import CLASS_COLOURS, _colour
+from xent.trees._show.rules import Condition, Rule
+from xent.trees._show.simplify import Training, _in_order, condition_bits
 from xent.trees._table.columns import Cases, FittedColumn
 
 
@@ -125,12 +129,13 @@ def test_reduced_error_of_numbers_by_hand(criterion, weighted):
     assert gone > 5
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_one_standard_error_of_squares(seed):
+@pytest.mark.parametrize(("seed", "noise"), [(1, "rare"), (0, "even"), (2, "even"), (3, "even")])
+def test_one_standard_error_of_squares(seed, noise):
     """Against scikit-learn's pruned trees: the smallest within one error of the least risk."""
     luck = np.random.default_rng(seed)
     X = luck.normal(size=(160, 3))
-    y = np.where(X[:, 0] > 0, 1.0, 0.0) + 0.3 * (X[:, 1] > 0.5) + luck.gamma(0.3, 1.0, 160)
+    apart = luck.gamma(0.3, 1.0, 160) if noise == "rare" else luck.uniform(-0.5, 0.5, 160)
+    y = np.where(X[:, 0] > 0, 1.0, 0.0) + 0.3 * (X[:, 1] > 0.5) + apart
 
     def pruned(rows, alpha):
         tree = DecisionTreeRegressor(min_samples_leaf=5, random_state=0, ccp_alpha=alpha)
@@ -200,3 +205,124 @@ def test_a_surrogate_sends_two_cases_each_way(kind, few):
     assert (t.feature[0], t.threshold[0]) == (0, 15.5)
     found = t.surrogate_feature[t.surrogate_start[0] : t.surrogate_start[1]].tolist()
     assert found == ([1] if few >= 2 else [])
+
+
+def test_half_a_wrong_case_is_said():
+    X, y = [[0.0], [0.0], [1.0], [1.0]], ["a", "b", "b", "b"]
+    tree = TreeClassifier(pruning=None, min_samples_leaf=1).fit(X, y, [5.0, 0.5, 1.0, 2.0])
+    assert tree.to_text() == "x0 <= 0.5 or missing: a (5.5/0.5)\nx0 > 0.5: b (3)"
+
+
+def test_colours_and_bars_of_classes_by_hand():
+    """21 colours: seven, then mixed with 45 % white, then with 70 %; the rarest class has a bar."""
+    for c in range(42):
+        own = CLASS_COLOURS[c % 7]
+        white = [0.0, 0.45, 0.7][c // 7 % 3]
+        mixed = [round((1 - white) * int(own[i : i + 2], 16) + white * 255) for i in (1, 3, 5)]
+        found = [int(_colour(c)[i : i + 2], 16) for i in (1, 3, 5)]
+        assert len(_colour(c)) == 7
+        assert np.abs(np.subtract(found, mixed)).max() <= 1
+    tree = TreeClassifier(pruning=None).fit(np.ones((3, 1)), list("abc"), [1000.0, 1.0, 500.0])
+    root = ElementTree.fromstring(tree.to_svg())
+    bars = [rect for rect in root.findall(".//{*}rect") if rect.find("{*}title") is not None]
+    assert [bar.find("{*}title").text for bar in bars] == ["a: 1000", "b: 1", "c: 500"]
+    wide = np.array([float(bar.get("width")) for bar in bars])
+    np.testing.assert_allclose(wide / wide.sum(), np.array([1000, 1, 500]) / 1501, atol=1e-4)
+    begins = np.array([float(bar.get("x")) for bar in bars])
+    np.testing.assert_allclose(np.diff(begins), wide[:-1], atol=0.02)
+
+
+def test_a_rule_has_no_condition_that_says_nothing():
+    """One bound where a path has one, two where it has two."""
+    X = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
+    tree = TreeClassifier(pruning=None).fit(X, list("aabbaa"))
+    rules = tree.to_ruleset(X, list("aabbaa"), simplified=False)
+    found = sorted(
+        [(c.low, c.high) for c in rule.conditions] for rule in rules.rules
+    )  # of one column: x <= 1.5, x > 3.5, and what lies between
+    assert found == [
+        [(-math.inf, 1.5)], [(1.5, math.inf), (-math.inf, 3.5)], [(3.5, math.inf)]
+    ]  # fmt: skip
+    for rule in tree.to_ruleset(X, list("aabbaa")).rules:
+        assert "is known" not in " ".join(c.words(rules.columns) for c in rule.conditions)
+
+
+@pytest.mark.parametrize("size", [70, 500])
+def test_rows_of_a_class_that_weighs_nothing_are_no_rows_of_a_stream(size):
+    """They make no bin, no case and no frequency."""
+    luck = np.random.default_rng(5)
+    table = pd.DataFrame({"u": luck.normal(size=3000), "v": luck.integers(0, 9, 3000)})
+    table["y"] = np.where(table.u + luck.normal(size=3000) > 0.4, "a", "b")
+    table.loc[luck.random(3000) < 0.5, "y"] = "c"
+    columns = ["u", "v"]
+    options = {"splitter": "histogram", "pruning": None, "max_depth": 6}
+    parts = TreeClassifier(**options, class_weight={"c": 0.0, "b": 2.0})
+    parts.fit(lambda: (table[i : i + size] for i in range(0, 3000, size)), "y")
+    kept = table[table.y != "c"]
+    weight = np.where(kept.y == "b", 2.0, 1.0)
+    alone = TreeClassifier(**options).fit(kept[columns], kept.y.to_numpy(), weight)
+    np.testing.assert_array_equal(parts.tree_.threshold, alone.tree_.threshold)
+    np.testing.assert_array_equal(parts.tree_.weight(), alone.tree_.weight())
+    said, want = (tree.predict_proba(table[columns]) for tree in (parts, alone))
+    np.testing.assert_allclose(said[:, :2], want)
+    assert not said[:, 2].any()
+
+
+def test_nodes_searched_in_parts_are_those_searched_at_once(monkeypatch):
+    """Among them tests of names, whose groups of levels take room of their own."""
+    luck = np.random.default_rng(6)
+    names = {c: np.array(list("abcdefghijklm"))[luck.integers(0, 13, 4000)] for c in "pqr"}
+    table = pd.DataFrame({**names, "u": luck.normal(size=4000).round(1)})
+    y = luck.integers(0, 2, 4000)
+    options = {"pruning": None, "criterion": "gini", "min_samples_leaf": 3}
+    whole = TreeClassifier(**options).fit(table, y)
+    named = (whole.tree_.set_start >= 0) & ~whole.tree_.leaf
+    assert np.bincount(whole.tree_.depth()[named]).max() > 40
+    monkeypatch.setattr(dense, "TRIED_AT_ONCE", 1)
+    parts = TreeClassifier(**options).fit(table, y)
+    for name, array in whole.tree_.arrays().items():
+        np.testing.assert_array_equal(array, parts.tree_.arrays()[name], err_msg=name)
+
+
+def test_rules_with_surrogates_say_the_tests_of_their_own_path():
+    """Each of those that have surrogates, one by one, and none of another branch."""
+    luck = np.random.default_rng(7)
+    a, c = luck.normal(size=(2, 400))
+    table = pd.DataFrame({"a": a, "b": a + luck.normal(0, 0.3, 400), "c": c})
+    table["d"] = c + luck.normal(0, 0.3, 400)
+    y = (a > 0).astype(int) * 2 + (c > 0.2 * np.sign(a)) + (luck.random(400) < 0.05)
+    table = table.mask(luck.random(table.shape) < 0.05)
+    tree = CARTClassifier(pruning=None, max_depth=3).fit(table, y)
+    path, want = [], []
+    for line in tree.to_text().splitlines():
+        depth = line.count("|   ")
+        words, _, leaf = line.replace("|   ", "").partition(": ")
+        path[depth:] = [words]
+        if leaf:
+            want.append([words for words in path if ", if missing " in words])
+    assert sum(map(len, want)) > 12
+    rules = tree.to_rules().splitlines()
+    for rule, tests in zip(rules, want, strict=True):
+        conditions = rule.removeprefix("if ").partition(" then ")[0].split(" and ")
+        found = [c.strip("()") for c in conditions if ", if missing " in c]
+        assert sorted(found) == sorted(words.strip("()") for words in tests)
+
+
+def test_the_longest_text_is_what_its_page_says():
+    assert text.MAX_TEXT == 2**28
+    assert "2**28 letters" in TreeClassifier.to_text.__doc__
+
+
+def test_the_next_class_of_rules_is_wrong_on_least_that_is_left():
+    """Class 0 is wrong on two cases, which the rule of class 2 takes; class 1 on half a case."""
+    x, y = np.arange(10.0), np.array([2, 2, 0, 0, 0, 0, 1, 1, 1, 0])
+    none = np.empty(0, np.int64)
+    cases = Cases(np.zeros(1, np.int64), np.zeros(1, np.int64), x[:, None], none[None, :0], none)
+    weight = np.r_[np.ones(9), 0.5]
+    training = Training(cases, [FittedColumn("x", "number")], y, weight, 3, 0.25)
+    bounds = {0: (-math.inf, 5.5), 1: (5.5, math.inf), 2: (-math.inf, 1.5)}
+    groups = {
+        label: [Rule((Condition(0, low, high),), label, 0.0, 0.0, 0.0)]
+        for label, (low, high) in bounds.items()
+    }
+    assert [rule.label for rule in _in_order(groups, training)] == [2, 0, 1]

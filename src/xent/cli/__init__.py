@@ -4,6 +4,7 @@ A command raises the sentence that the library would raise. Here it is printed, 
 code is 2; a fault of xent itself keeps its traceback, so that it can be reported.
 """
 
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -70,6 +71,7 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command line; the console script `xent`."""
+    _hold_streams()
     try:
         with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
@@ -86,6 +88,18 @@ def main() -> None:
         _say(f"There is not enough memory for this. {error}".rstrip(), 2)
     except (ValueError, TypeError, ImportError, OSError) as error:
         _say(str(error), 2)
+
+
+def _hold_streams() -> None:
+    """Let no file that is opened take the number of a standard stream that is closed.
+
+    What a library in C prints would go into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def _doubt(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._tables._load import load
 from xent.cli._tables._options import TableOptions
@@ -122,7 +123,7 @@ def _tell(html: Path, data: str | None, epochs: int, seeds: int, seed: int) -> N
     _show_hardest(page, digits, comparison.best, best)
     best.add_to(page)
     page.write(html, argument="--html")
-    typer.echo("\n" + say("The whole story, with pictures: {html}", html=html))
+    typer.echo("\n" + say("The whole story, with pictures: {html}", html=as_typed(html)))
 
 
 @dataclass(frozen=True)

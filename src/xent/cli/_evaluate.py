@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli import _score_options as options
 from xent.cli._addresses import Address, with_addresses
@@ -388,7 +389,7 @@ def _write(
         if html is not None:
             unit = said_unit(report.base)
             title = say("Where the {unit} of {file} go", unit=unit, file=file.name)
-            shown += "\n\n" + say("The page: {html}", html=html)
+            shown += "\n\n" + say("The page: {html}", html=as_typed(html))
             report.to_html(html, title=title)
     write_json(said, shown, json)
 

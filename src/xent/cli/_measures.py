@@ -300,7 +300,7 @@ def _out(
     import json as json_module
 
     from xent import _store
-    from xent._terminal import bar_of, fitted, one_line, printable, width_of
+    from xent._terminal import as_typed, bar_of, fitted, one_line, printable, width_of
 
     text = ""
     if json is not None:
@@ -331,7 +331,7 @@ def _out(
         lines.append(line.rstrip())
     typer.echo("\n".join(lines))
     if html is not None:
-        typer.echo(f"\nThe page: {html}")
+        typer.echo(f"\nThe page: {as_typed(html)}")
 
 
 def _cut(name: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 
-BLOCK_CELLS = 1 << 18  # of short columns of text that are looked at as one
+TEXT_CELLS = 1 << 18  # of short columns of text that are looked at as one
 
 
 def text_blocks(table: Any) -> Iterator[tuple[list[int], Any]]:
@@ -32,7 +32,7 @@ def text_blocks(table: Any) -> Iterator[tuple[list[int], Any]]:
 
     rows = table.num_rows
     text = [i for i, kind in enumerate(table.schema.types) if rows and pa.types.is_string(kind)]
-    most = max(1, BLOCK_CELLS // max(1, rows))
+    most = max(1, TEXT_CELLS // max(1, rows))
     for start in range(0, len(text), most):
         at = text[start : start + most]
         columns = [table.column(i) for i in at]

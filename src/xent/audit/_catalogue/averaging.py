@@ -149,4 +149,18 @@ AVERAGING_RULES = (
         silent="the counts are equal.",
         source="https://huggingface.co/blog/gradient_accumulation",
     ),
+    AuditRule(
+        id="X410",
+        name="added-twice",
+        seen_by="S",
+        level="error",
+        message="the loss of this batch was added to the same total at line {line} already",
+        fix="add it once",
+        wrong="total += loss.item()\nloss.backward()\noptimizer.step()\ntotal += loss.item()",
+        right="loss.backward()\noptimizer.step()\ntotal += loss.item()",
+        why="The number does not change between the two lines: backward and step change the "
+        "weights, not the loss that was computed before.",
+        cost="The total, and every average of it, is twice too large.",
+        silent="the two lines are in different branches; another loss was computed in between.",
+    ),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli import _score_options as options
 from xent.cli._evaluate import classes_in, kind_of, single
@@ -200,14 +201,13 @@ def _say(found: Calibrator, model: Path, base: float) -> None:
     import math
 
     from xent import _check
-    from xent._terminal import printable
     from xent.evaluation._numbers import UNIT_NAMES
 
     unit = UNIT_NAMES.get(base, f"units of log {base:g}")
     size = math.log(base)
     at = "" if math.isnan(found.temperature) else f", temperature {found.temperature:.4g}"
     rows = _check.count(found.rows, "row")
-    typer.echo(f"{found.method}{at}, fitted on {rows}: {printable(str(model))}")
+    typer.echo(f"{found.method}{at}, fitted on {rows}: {as_typed(model)}")
     typer.echo(
         f"{found.after / size:.4f} {unit} a row on these; {found.before / size:.4f} without it"
     )
@@ -229,4 +229,4 @@ def _write(output: Path, found: Calibrator, rest: Any, mended: Any) -> None:
     if "prediction" in columns:
         columns["prediction"] = np.array(names)[mended.argmax(axis=1)]
     _table.write(output, columns, argument="--output")
-    typer.echo(f"{_check.count(len(mended), 'prediction')}: {output}")
+    typer.echo(f"{_check.count(len(mended), 'prediction')}: {as_typed(output)}")

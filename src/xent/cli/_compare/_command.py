@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli import _score_options as options
 from xent.cli._addresses import with_addresses
@@ -138,7 +139,7 @@ def compare(
         shown = str(found)
         if html is not None:
             found.to_html(html)
-            shown += "\n\n" + say("The page: {html}", html=html)
+            shown += "\n\n" + say("The page: {html}", html=as_typed(html))
         write_json(found.to_dict(), shown, json)
     if fail_above is not None:
         for d in found.differences:

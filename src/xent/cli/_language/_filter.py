@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._help import one_of
 from xent.cli._language._files import check_spared, load
@@ -106,7 +107,7 @@ def filter_(
         )
     seconds = time.perf_counter() - begin
     found = {**vars(done), "seconds": seconds, "output": str(output)}
-    sentence = f"{done.kept:,} of {done.records:,} lines written to {output}."
+    sentence = f"{done.kept:,} of {done.records:,} lines written to {as_typed(output)}."
     if done.tokens >= MIN_TEXT:
         rates = done.tokens / seconds, done.bytes / seconds / 1e6
         sentence += " {:,.0f} tokens and {:.1f} MB a second.".format(*rates)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._help import one_of
 from xent.cli._language._files import check_spared, check_target, source, write
@@ -150,7 +151,7 @@ def fit(
         {"model": repr(model), "ngrams": sizes, "seconds": seconds, "output": str(output)},
         f"{model!r}\n"
         + "".join(f"  {n}-grams {count:>12,}\n" for n, count in sizes.items())
-        + f"Fitted in {seconds:.2f} s, written to {output}.",
+        + f"Fitted in {seconds:.2f} s, written to {as_typed(output)}.",
         json,
     )
 

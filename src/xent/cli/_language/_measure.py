@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from xent._terminal import one_line
 from xent.cli import _data
 from xent.cli._help import one_of
 from xent.cli._language._files import again, check_spared, load
@@ -71,7 +72,7 @@ def evaluate(
         return
     events = sum(report.events for report in found.values())
     for name, report in found.items():
-        typer.echo(f"{name}: {report}")
+        typer.echo(f"{one_line(name)}: {report}")
     if events >= MIN_TEXT:
         typer.echo(f"{events / seconds:,.0f} tokens a second.")
 

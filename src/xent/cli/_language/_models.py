@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._language._files import (
     again,
@@ -54,7 +55,7 @@ def mix(
     if output is not None:
         write(mixture, output)
         found["output"] = str(output)
-        said += f"\nWritten to {output}."
+        said += f"\nWritten to {as_typed(output)}."
     show(found, said, json)
 
 
@@ -91,7 +92,7 @@ def prune(
     write(small, output)
     before, after = sum(loaded.counts()), sum(small.counts())
     found = {"before": loaded.counts(), "after": small.counts(), "output": str(output)}
-    sentence = f"{after:,} of {before:,} n-grams stay, written to {output}."
+    sentence = f"{after:,} of {before:,} n-grams stay, written to {as_typed(output)}."
     show(found, sentence, json)
 
 
@@ -123,4 +124,4 @@ def convert(
     else:
         write(loaded, output)
     found = {"model": repr(loaded), "output": str(output), "bytes": output.stat().st_size}
-    show(found, f"Written to {output}.", json)
+    show(found, f"Written to {as_typed(output)}.", json)

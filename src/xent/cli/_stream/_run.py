@@ -132,7 +132,12 @@ def _executor(options: StreamOptions) -> Iterator[Executor]:
         from xent._signals import end_with_parent
 
         how: dict[str, Any] = {"mp_context": get_context("spawn"), "initializer": end_with_parent}
-        with ProcessPoolExecutor(options.workers, **how) as pool:
+        try:
+            processes = ProcessPoolExecutor(options.workers, **how)
+        except (OSError, ImportError, NotImplementedError) as error:
+            must = "be left out where processes cannot share a lock, as without /dev/shm"
+            raise _check.invalid("--workers", must, f"{options.workers} ({error})") from None
+        with processes as pool:
             yield pool
         return
     distributed: Any = _optional.need("distributed", extra="dask", by="--dask")

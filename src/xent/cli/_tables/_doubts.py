@@ -7,7 +7,7 @@ from typing import Any
 
 from xent.cli._tables._options import words
 
-FEW_NAMES = 9  # which may all differ by chance
+CHANCE_ROWS = 9  # which may all differ by chance
 
 
 def doubt(table: Any, argument: str = "DATA") -> None:
@@ -50,9 +50,9 @@ def _own_names(cells: Any, columns: int) -> list[int]:
 
     if columns == 1:
         values = cells.drop_null()
-        return [0] if pc.count_distinct(values).as_py() == len(values) > FEW_NAMES else []
+        return [0] if pc.count_distinct(values).as_py() == len(values) > CHANCE_ROWS else []
     codes = cells.dictionary_encode().indices.fill_null(-1).to_numpy().reshape(columns, -1)
     codes = np.sort(codes, axis=1)
     twice = ((codes[:, 1:] == codes[:, :-1]) & (codes[:, 1:] >= 0)).any(axis=1)
-    own: list[int] = np.flatnonzero(~twice & ((codes >= 0).sum(axis=1) > FEW_NAMES)).tolist()
+    own: list[int] = np.flatnonzero(~twice & ((codes >= 0).sum(axis=1) > CHANCE_ROWS)).tolist()
     return own

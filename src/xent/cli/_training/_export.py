@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._help import one_of
 from xent.cli._training._module._code import module_factory
@@ -58,4 +59,4 @@ def export(
         trained = TrainedModel.load(model, None if module is None else module_factory(module, 0))
         export_model(trained, output, kind)
     said = description(trained)
-    typer.echo(f"{output}: takes {said['input']}; gives {said['output']}")
+    typer.echo(f"{as_typed(output)}: takes {said['input']}; gives {said['output']}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent._terminal import as_typed
 from xent.cli._training._rows._labelled import LabelledTable
 from xent.cli._training._rows._multilabel import score_labels
 from xent.cli._training._rows._prepared import Prepared
@@ -84,9 +85,10 @@ def out_of_fold(
         said |= {**score_columns(classes, scores), rows.target: rows.labels}
         nats = -scores[np.arange(len(fold)), np.searchsorted(classes, rows.labels)].mean()
         right = float((classes[scores.argmax(axis=1)] == rows.labels).mean())
-        each, how = "row", f"--target {rows.target} --log-probs 'l_*'"
+        each, how = "row", f"--target {as_typed(rows.target)} --log-probs 'l_*'"
     _table.write(output, said | {FOLD: fold}, argument="--out-of-fold")
+    shown = as_typed(output)
     return (
         f"{_check.count(folds, 'fold')}: {nats / np.log(2):.4f} bits a {each} out of fold, "
-        f"accuracy {100 * right:.1f} %: {output}\nEvaluate them: xent evaluate {output} {how}"
+        f"accuracy {100 * right:.1f} %: {shown}\nEvaluate them: xent evaluate {shown} {how}"
     )

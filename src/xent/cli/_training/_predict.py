@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._tables._load import EMBEDDED
 from xent.cli._tables._options import TableOptions, with_options
@@ -102,13 +103,14 @@ def predict(
             )
         if not rows:
             raise _check.invalid("DATA", "have at least one row", f"none in {data!r}")
-    typer.echo(f"{_check.count(rows, 'prediction')}: {output}")
+    typer.echo(f"{_check.count(rows, 'prediction')}: {as_typed(output)}")
     if known and several is not None:
-        command = f"xent evaluate {output} --multilabel --target 'y_*' --logits 'z_*'"
+        command = f"xent evaluate {as_typed(output)} --multilabel --target 'y_*' --logits 'z_*'"
         typer.echo(f"Evaluate them: {command}")
     elif known:
         typer.echo(
-            f"Evaluate them: xent evaluate {output} --target {trained.target} --log-probs 'l_*'"
+            f"Evaluate them: xent evaluate {as_typed(output)} "
+            f"--target {as_typed(trained.target)} --log-probs 'l_*'"
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._help import one_of
 from xent.cli._tables._load import EMBEDDED
@@ -401,7 +402,7 @@ def train(
     if buffer is not None:
         say_how_it_was_streamed(X, rows)
     say_what_was_trained(classifier, held)
-    typer.echo(f"Model: {model}")
+    typer.echo(f"Model: {as_typed(model)}")
     if predictions is not None:
         typer.echo(said)
 

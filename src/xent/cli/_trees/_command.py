@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._data import check_outputs, require
 from xent.cli._help import one_of
@@ -182,7 +183,7 @@ def fit(
     xent.trees.save(tree, output)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     size = "1 leaf" if leaves == 1 else f"{leaves} leaves"
-    typer.echo(f"{TREES[kind]}: {size}, depth {depth}, written to {output}")
+    typer.echo(f"{TREES[kind]}: {size}, depth {depth}, written to {as_typed(output)}")
     if leaves == 1 and getattr(tree, "pruning", None) == "bits":
         typer.echo("No test saves the bits that it takes to say. --pruning none keeps them all.")
     typer.echo(_as_read(tree))
@@ -261,9 +262,9 @@ def predict(
             rows += len(batch)
         if not rows:
             raise _check.invalid("DATA", "have at least one row", "none")
-    typer.echo(f"{_check.count(rows, 'row')} written to {output}")
+    typer.echo(f"{_check.count(rows, 'row')} written to {as_typed(output)}")
     if target is not None and hasattr(tree, "classes_"):
-        typer.echo(f"Evaluate them: xent evaluate {output} --target {target}")
+        typer.echo(f"Evaluate them: xent evaluate {as_typed(output)} --target {as_typed(target)}")
 
 
 def _names(tree: Any) -> list[str]:

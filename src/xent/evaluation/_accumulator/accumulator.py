@@ -25,7 +25,7 @@ from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept
 from xent.evaluation._truth import column_of, names_of
 
-RUN = 1 << 16  # rows whose columns are counted one after the other: cells stay in a near cache
+CACHED_ROWS = 1 << 16  # whose columns are counted one after the other: cells stay in a near cache
 LOGITS_DOUBTED = 4096  # rows that all look like probabilities, before they are refused
 
 
@@ -270,8 +270,10 @@ class Accumulator:
                 if chosen is not None:
                     scores = [score[chosen] for score in scores]
                 state.scores.add(scores, some.truth[: some.count], some.weight)
-        for start in range(0, 0 if by_row or not state.scores.columns else len(given.truth), RUN):
-            rows = slice(start, start + RUN)
+        for start in range(
+            0, 0 if by_row or not state.scores.columns else len(given.truth), CACHED_ROWS
+        ):
+            rows = slice(start, start + CACHED_ROWS)
             state.scores.add_columns(given.scores[rows].T, given.truth[rows])
         self._broken = False
         self._seen += len(given.truth)

@@ -26,19 +26,23 @@ def view_of(column: ScoreColumn) -> YesNo:
     else:
         log_yes, log_no = _logs(column.log_odds(held), LOG_ODDS)
     # Of most scores all rows are yes or all no: an entry; of the others two, no before yes.
-    both = (own > 0) & (own < rows)
-    yes, times, starts = own == rows, 1 + both, np.arange(len(keys))
-    entry = yes, log_yes, log_no, weight, mine, no_squares, my_squares
-    if both.any():
-        starts = np.cumsum(times) - times
-        yes, log_yes, log_no, weight, mine, no_squares, my_squares = (
-            np.repeat(values, times) for values in entry
-        )
-        yes[starts[both] + 1] = True
+    both = np.flatnonzero((own > 0) & (own < rows))
+    second = both + np.arange(1, len(both) + 1)
+    order, marks = np.arange(len(keys) + len(both)), np.zeros(len(keys) + len(both), np.int64)
+    marks[second] = 1
+    order -= np.cumsum(marks)  # of the score that an entry is of
+    all_yes = own == rows
+    yes, log_yes, log_no = all_yes[order], log_yes[order], log_no[order]
+    yes[second] = True
+    entry = np.where(all_yes, mine, weight - mine)[order]
+    entry[second] = mine[both]
+    squares = entry
+    if column.weighted:
+        squares = np.where(all_yes, my_squares, no_squares)[order]
+        squares[second] = my_squares[both]
     return YesNo(
-        log_yes, log_no, np.abs(np.where(yes, log_yes, log_no)), yes,
-        np.where(yes, mine, weight - mine), np.where(yes, my_squares, no_squares), starts,
-        not column.weighted,
+        log_yes, log_no, np.abs(np.where(yes, log_yes, log_no)), yes, entry, squares,
+        np.flatnonzero(marks == 0), not column.weighted,
     )  # fmt: skip
 
 

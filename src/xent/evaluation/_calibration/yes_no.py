@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE = 1 << 13  # rows whose numbers lie in a near cache together
+CACHED_SCORES = 1 << 13  # rows whose numbers lie in a near cache together
 
 Numbers = NDArray[np.float64]
 
@@ -88,7 +88,7 @@ def in_pieces(sums: Callable[[slice], Numbers], start: int, stop: int) -> Number
     once, but what is computed of a piece stays in a near cache.
     """
     many = stop - start
-    if many <= PIECE:
+    if many <= CACHED_SCORES:
         return sums(slice(start, stop))
     middle = start + many // 2 - many // 2 % 8
     return in_pieces(sums, start, middle) + in_pieces(sums, middle, stop)

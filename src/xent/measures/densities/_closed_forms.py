@@ -13,12 +13,14 @@ import numpy as np
 from xent.measures.densities._density import log_sum
 from xent.measures.densities._special._gamma_function import (
     NORMAL,
+    STIRLING_FROM,
     excess,
     excess_of_ratio,
     gamma_entropy,
     log_gamma_gap,
     log_ratio,
     rest_gap,
+    stirling_rest,
     student_entropy,
     times_excess,
     times_excess_of_products,
@@ -74,11 +76,20 @@ def _multinomial(n: float, shares: Coin) -> float:
 
     values = np.asarray(shares.values, dtype=np.float64)
     p = values / values.sum() if isinstance(shares, Counts) else np.exp(values - log_sum(values))
-    terms = [n * entropy_of_counts(shares), -float(gammaln(n + 1))]
+    # n H - log n! + Σ log (n p)!, of which Stirling's leading terms cancel, or would cost digits.
+    if n * p.min() > STIRLING_FROM:
+        terms = [-0.5 * math.log(2 * math.pi * n), -stirling_rest(n)[0]]
+        for one in n * p:
+            terms += [0.5 * math.log(2 * math.pi * one), stirling_rest(one)[0]]
+    else:
+        terms = [n * entropy_of_counts(shares), -float(gammaln(n + 1))]
+        terms += [float(gammaln(n * one + 1)) for one in p]
     for one in p:
         spread = 40 * math.sqrt(n * one * (1 - one)) + 40
         k = np.arange(max(0.0, math.floor(n * one - spread)), min(n, n * one + spread) + 1)
-        terms.append(float((binom.pmf(k, n, one) * gammaln(k + 1)).sum()))
+        # About the middle, or what the probabilities miss of 1 would count log (n p)! times.
+        about = gammaln(k + 1) - gammaln(n * one + 1)
+        terms.append(float((binom.pmf(k, n, one) * about).sum()))
     return max(0.0, math.fsum(terms))
 
 

@@ -104,7 +104,9 @@ def _of_the_new_kind(argument: str, value: Any) -> Density:
     name = type(value).__name__
     if name in ("Normal", "StandardNormal"):
         return frozen(argument, stats.norm, (), value.mean(), value.standard_deviation())
-    discrete = isinstance(value, stats._distribution_infrastructure.DiscreteDistribution)
+    # SciPy 1.15 has continuous ones alone.
+    kinds = getattr(stats._distribution_infrastructure, "DiscreteDistribution", ())
+    discrete = isinstance(value, kinds)
     measure = value.logpmf if discrete else value.logpdf
     quartiles = np.asarray(silently(value.icdf, np.array([0.25, 0.5, 0.75])))
     if quartiles.shape != (3,):

@@ -60,10 +60,28 @@ def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
             return Total(total.loops, Opaque("count"), total.place)
         return total
     if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
+        _added_twice(run, total, term, node)
         same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
         joined = total.term if same else total.term.but(scale=None)
         return replace(total, term=joined)
     return Total(total.loops, Opaque("several"), total.place)
+
+
+def _added_twice(run: Walk, total: Total, term: Loss, node: ast.AST) -> None:
+    """X410: a round adds the same loss again, by the same words."""
+    module, first = total.place
+    one = isinstance(total.term, Loss) and total.term.backward is term.backward  # of one call
+    if not one or first is node or module is not run.frame.module or total.emptied:
+        return
+    if total.under == run.under() and _added(first) == _added(node) != "":
+        _, line, _ = module.source.position(getattr(first, "lineno", 1), 0)
+        run.report("X410", run.place(node), line=line)
+
+
+def _added(node: ast.AST) -> str:
+    """Return the code of what a line adds."""
+    added = node.value if isinstance(node, ast.AugAssign) else getattr(node, "right", None)
+    return ast.unparse(added) if isinstance(added, ast.expr) else ""
 
 
 def _graph(run: Walk, total: Total, node: ast.AST) -> None:

@@ -101,11 +101,7 @@ def squeezed(tensor: Tensor, size: int, length: int) -> bool:
 
     def keeps(node: Any) -> bool:
         shapes = shapes_of_results(node)
-        wide = [d for shape in shapes for d in shape]
-        return not shapes or any(
-            length <= d <= length + PADDED or d in (size * length, size * (length + 1))
-            for d in wide
-        )
+        return not shapes or any(_has_positions(list(shape), size, length) for shape in shapes)
 
     for node in walk(tensor.grad_fn, keeps):
         name = name_of(node)
@@ -113,6 +109,15 @@ def squeezed(tensor: Tensor, size: int, length: int) -> bool:
         if steps or name in ("Embedding", "PackPaddedSequence"):
             return False
     return True
+
+
+def _has_positions(shape: list[int], size: int, length: int) -> bool:
+    """Whether an axis is one of positions, or of rows times positions."""
+    if size in shape:
+        shape.remove(size)
+    most = length + PADDED if len(shape) > 1 else length + 1
+    whole = (size * length, size * (length + 1))
+    return any(length <= axis <= most or axis in whole for axis in shape)
 
 
 def saved(node: Any) -> Iterator[tuple[str, Tensor]]:

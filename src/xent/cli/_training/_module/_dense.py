@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._training._words import train_words
 
@@ -187,7 +188,7 @@ def train_dense(
     scaling = Scaling(np.zeros(1), np.array([LARGEST_BYTE])) if pixels else None
     TrainedModel(classifier, scaling, target="target", module_source=module).save(output)
     say_what_was_dense(classifier, rows, held, pixels)
-    typer.echo(f"Model: {output}")
+    typer.echo(f"Model: {as_typed(output)}")
 
 
 def _classes_in(y: Any, ignored: int | None) -> int:
@@ -281,10 +282,10 @@ def predict_dense(trained: TrainedModel, data: str, output: Path) -> None:
         for name, array in others.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-    typer.echo(f"{_check.count(len(rows.X), 'prediction')}: {output}")
+    typer.echo(f"{_check.count(len(rows.X), 'prediction')}: {as_typed(output)}")
     if rows.y is not None and rows.y.ndim < len(shape):
         ignore = "" if model.ignore_index is None else f" --ignore {model.ignore_index}"
-        command = f"xent evaluate {output} --class-axis 1 --log-probs log_probs{ignore}"
+        command = f"xent evaluate {as_typed(output)} --class-axis 1 --log-probs log_probs{ignore}"
         typer.echo(f"Evaluate them: {command}")
 
 

@@ -37,14 +37,13 @@ class CellTables:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self.every: NDArray[np.int64] = np.zeros((0, 0), np.int64)
+        self.every: NDArray[np.int64] = np.zeros((columns, 0), np.int64)
 
-    def table(self, place: int, size: int) -> NDArray[np.int64]:
-        """Return the table of a column."""
+    def of_size(self, size: int) -> "CellTables":
+        """Return these tables, of so many cells each."""
         if not self.every.size:
             self.every = np.zeros((self.columns, size), np.int64)
-        table: NDArray[np.int64] = self.every[place]
-        return table
+        return self
 
 
 class ScoreCells:
@@ -70,12 +69,17 @@ class ScoreCells:
         self._first, size = -half, 2 * half  # of the table
         if kind == PROBABILITY:
             self._first, size = 1023 - TABLE_DOUBLINGS << fine, 2 * TABLE_DOUBLINGS << fine
-        self.table = np.zeros(0, np.int64) if weighted else tables.table(place, size)
+        self._tables, self._place = tables if weighted else tables.of_size(size), place
         self._packed = 0  # rows in it
         self.room = np.zeros((2, CHUNK + SPARE)), np.zeros(CHUNK + SPARE, np.int64)
         self.how = kind, fine, self._first  # as kernels ask
         self._unpacked: NDArray[np.int64] | None = None
         self._beyond = KeyCounts(weighted=weighted)  # what has no place in the table
+
+    @property
+    def table(self) -> NDArray[np.int64]:
+        """The rows of each cell in the lower half of an entry, those that are yes in the upper."""
+        return self._tables.every[self._place]
 
     def cells(self, scores: Numbers) -> Slots:
         """Return the cell of each score."""

@@ -14,7 +14,7 @@ from xent._kernels.predictions.scores import NO_KEY, mark_scores, merge_counts, 
 from xent.evaluation._accumulator.sums import Numbers, Slots, Sums, padded, with_spare
 
 LEAST_WAITING = 1 << 16  # keys
-MARKS = 4  # places that keys are sent to, for each that there may be
+MARKS_PER_KEY = 4  # places that keys are sent to, for each that there may be
 Truth = NDArray[np.bool_]
 
 
@@ -160,7 +160,7 @@ class KeyCounts:
         """Tell whether more scores wait than may be distinct, if that is seen without sorting."""
         if self.weighted or self._many <= self._most:
             return False
-        marks = np.zeros(1 << (MARKS * self._most - 1).bit_length(), np.uint8)
+        marks = np.zeros(1 << (MARKS_PER_KEY * self._most - 1).bit_length(), np.uint8)
         return bool(sum(mark_scores(scores, marks) for scores, _ in self.waiting) > self._most)
 
 
