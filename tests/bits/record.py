@@ -159,7 +159,10 @@ def made_with(room: str) -> dict[str, str]:
     level = next((n for n in ("avx512f", "avx2", "avx") if names.get(n)), platform.machine())
     if level == "avx2" and not names.get("fma"):
         level = "avx"
-    found = {"processor": level.removesuffix("f"), "model": llvmlite.binding.get_host_cpu_name()}
+    # Machines in a cloud may hide the units for matrices that others of the model have.
+    matrices = " with AMX" if names.get("amx-tile") else ""
+    model = llvmlite.binding.get_host_cpu_name() + matrices
+    found = {"processor": level.removesuffix("f"), "model": model}
     if os.environ.get("NUMBA_CPU_NAME"):
         found["processor"] = found["model"] = os.environ["NUMBA_CPU_NAME"]
     for name in LIBRARIES[room]:
