@@ -77,7 +77,7 @@ def test_checkpoints_and_workers_elsewhere(there, monkeypatch):
     assert evaluated("memory://data/parts", "--checkpoint", kept) == want
     assert evaluated("memory://data/parts", "--workers", "2") == want
     fsspec.filesystem("memory").put(str(there / "t.parquet"), "/data/parts/0.parquet")
-    with pytest.raises(ValueError, match="must be of the same file and options"):
+    with pytest.raises(ValueError, match="must be of the same file, options and version"):
         evaluated("memory://data/parts", "--checkpoint", kept)
 
 

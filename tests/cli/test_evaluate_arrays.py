@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import typer
@@ -81,11 +82,9 @@ def test_other_ways_to_say_it(tmp_path, in_pieces):
     np.savez(
         tmp_path / "both.npz", p=np.stack([1 - p, p], axis=1), truth=y, other=np.ones((500, 3))
     )
-    pa.parquet.write_table(
-        pa.table({"id": np.arange(500), "p_no": 1 - p, "p_yes": p}),
-        tmp_path / "t.parquet",
-        row_group_size=99,
-    )
+    table = pa.table({"id": np.arange(500), "p_no": 1 - p, "p_yes": p})
+    pa.parquet.write_table(table, tmp_path / "t.parquet", row_group_size=99)
+    pyarrow.feather.write_feather(table, tmp_path / "t.feather", chunksize=99)
     want = evaluate(y, p).cross_entropy
     for begin in (lambda: None, in_pieces):
         begin()
@@ -104,6 +103,7 @@ def test_other_ways_to_say_it(tmp_path, in_pieces):
             ["both.npz", "--target", "truth"],
             ["both.npz", "--target", "truth", "--labels", "no,yes"],
             ["t.parquet", "--truth", tmp_path / "y.npy", "--id", "id"],
+            ["t.feather", "--truth", tmp_path / "y.npy", "--id", "id"],
         ):
             found = evaluated(tmp_path / args[0], *args[1:])
             assert found["cross_entropy"] == pytest.approx(want, rel=1e-12), args
@@ -120,7 +120,9 @@ def test_workers_and_checkpoints_of_arrays_change_no_bit(tmp_path, in_pieces, mo
     assert evaluated(*args, "--checkpoint", tmp_path / "c.xent") == alone
     assert evaluated(*args, "--workers", "2") == alone
     np.save(tmp_path / "y.npy", 1 - y.clip(0, 1))
-    with pytest.raises(ValueError, match="`--checkpoint` must be of the same file and options"):
+    with pytest.raises(
+        ValueError, match="`--checkpoint` must be of the same file, options and version"
+    ):
         evaluated(*args, "--checkpoint", tmp_path / "c.xent")
 
 

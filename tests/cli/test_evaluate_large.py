@@ -208,8 +208,14 @@ def test_half_read_is_gone_on_with(tmp_path, always, monkeypatch):
             evaluated(file, *OPTIONS, "--checkpoint", kept)
     monkeypatch.setattr(_run, "tables", batches)
     assert evaluated(file, *OPTIONS, "--checkpoint", kept) == want
-    with pytest.raises(ValueError, match="`--checkpoint` must be of the same file and options"):
+    with pytest.raises(
+        ValueError, match="`--checkpoint` must be of the same file, options and version"
+    ):
         evaluated(file, "--ignore", "-100", "--checkpoint", kept)
+    with monkeypatch.context() as other:  # as another version may: batches read are counted
+        other.setattr(_pieces, "STREAMED_ROWS", 32)
+        with pytest.raises(ValueError, match="must be of the same file, options and version"):
+            evaluated(file, *OPTIONS, "--checkpoint", kept)
     (tmp_path / "text").write_text("no checkpoint")
     with pytest.raises(ValueError, match=r"`--checkpoint` must be a xent\.evaluation file"):
         evaluated(file, *OPTIONS, "--checkpoint", tmp_path / "text")

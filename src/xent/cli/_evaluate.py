@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xent._table.files.endings import ARROW_FORMATS
 from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli import _score_options as options
@@ -26,6 +27,7 @@ from xent.cli._tables._options import TableOptions, is_csv, options_from, with_o
 if TYPE_CHECKING:
     from xent.evaluation import Report
 
+SAY_ROWS = (".npy", ".npz", ".parquet", *ARROW_FORMATS)  # files that say how many rows they have
 SHORT_JSON = 1 << 16  # characters of JSON that are written over many lines
 
 
@@ -195,7 +197,7 @@ def by_place(file: Path, truth: Path | None) -> bool:
     return (
         truth is not None
         and truth.suffix.lower() == ".npy"
-        and (file.is_dir() or file.suffix.lower() in (".npy", ".npz", ".parquet"))
+        and (file.is_dir() or file.suffix.lower() in SAY_ROWS)
     )
 
 

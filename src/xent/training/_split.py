@@ -97,7 +97,8 @@ def fold_of_rows(
         rarest = classes.tolist()[int(rows.argmin())]
         must = "be at most the rows of each class"
         got = f"{folds}, and {_check.count(int(rows.min()), 'row')} of {rarest!r}"
-        raise _check.invalid("folds", must, got)
+        advice = "Ask for fewer, or leave that class out."
+        raise _check.invalid("folds", must, got, advice)
     out = np.empty(len(labels), np.int64)
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, held) in enumerate(parts.split(np.zeros((len(labels), 1)), labels)):

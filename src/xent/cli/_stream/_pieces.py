@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xent._table.files.arrow import arrow_files, arrow_rows
+from xent._table.files.endings import ARROW_FORMATS
 from xent.cli._addresses import Address
 from xent.cli._tables._file import TableFile
 from xent.cli._tables._options import TableOptions, is_array
@@ -47,6 +48,8 @@ def pieces_of(file: Path | Address, reading: TableOptions) -> list[Piece]:
     if not file.is_dir():
         if file.suffix.lower() == ".parquet" and file.exists():
             return _groups([file])
+        if file.suffix.lower() in ARROW_FORMATS and file.exists():
+            return _arrow([file])
         TableFile(file, reading, argument="FILE")  # says what its ending must be
         if is_array(file) and file.exists():
             return _runs(file)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, is_whole
+from xent.cli._stream import _pieces
 from xent.cli._stream._measure import (
     Question,
     ScoreOrder,
@@ -184,7 +185,7 @@ class _Work:
             found = Accumulator.load(path)
         beside = found.beside or {}
         if beside.get("identity") != self.identity:
-            must = "be of the same file and options"
+            must = "be of the same file, options and version"
             advice = "Remove it to begin anew, or name another."
             raise _check.invalid("--checkpoint", must, f"{str(path)!r}, which is not", advice)
         self.whole, self.done = found, set(beside["done"])
@@ -382,4 +383,5 @@ def _identity(file: Path | Address, question: Question, pieces: list[Piece]) -> 
         for path in files
     ]  # fmt: skip
     asked = json.loads(json.dumps(asdict(question), default=str))
-    return [str(file), stats, asked]
+    # What has been read of a piece is counted in batches.
+    return [str(file), stats, asked, [_pieces.STREAMED_ROWS, _pieces.BATCH_CELLS]]
