@@ -73,6 +73,7 @@ def models(run):
         assert done.exit_code == 0, done.output
 
 
+@pytest.mark.filterwarnings("ignore:KneserNey cannot estimate")  # of so few words
 def test_names_of_files_are_shown_on_one_line(run, models, tmp_path):
     for words in NAMED:
         done = run(*(word.replace("{}", NAME) for word in words.split()))

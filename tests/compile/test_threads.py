@@ -59,6 +59,7 @@ def test_an_error_in_any_block_reaches_the_caller():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, once a test has loaded it
 def test_usable_after_fork():
     block_threads.in_blocks(lambda a, b: None, 4, threads=2)
     child = os.fork()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xent._table.files.endings import ARROW_FORMATS
 from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli import _score_options as options
@@ -27,7 +26,6 @@ from xent.cli._tables._options import TableOptions, is_csv, options_from, with_o
 if TYPE_CHECKING:
     from xent.evaluation import Report
 
-SAY_ROWS = (".npy", ".npz", ".parquet", *ARROW_FORMATS)  # files that say how many rows they have
 SHORT_JSON = 1 << 16  # characters of JSON that are written over many lines
 
 
@@ -194,10 +192,13 @@ def evaluate(
 
 def by_place(file: Path, truth: Path | None) -> bool:
     """Whether true classes go by place beside predictions of which the file says how many."""
+    from xent._table.files.endings import ARROW_FORMATS
+
+    says_rows = (".npy", ".npz", ".parquet", *ARROW_FORMATS)
     return (
         truth is not None
         and truth.suffix.lower() == ".npy"
-        and (file.is_dir() or file.suffix.lower() in SAY_ROWS)
+        and (file.is_dir() or file.suffix.lower() in says_rows)
     )
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xent._table.files.arrow import arrow_files, arrow_rows
-from xent._table.files.endings import ARROW_FORMATS
 from xent.cli._addresses import Address
 from xent.cli._tables._file import TableFile
 from xent.cli._tables._options import TableOptions, is_array
@@ -43,6 +41,9 @@ class Piece:
 
 def pieces_of(file: Path | Address, reading: TableOptions) -> list[Piece]:
     """Return the pieces of a file, or of all Parquet or Arrow files of a folder by their names."""
+    from xent._table.files.arrow import arrow_files
+    from xent._table.files.endings import ARROW_FORMATS
+
     if isinstance(file, Address):
         return _groups(some_parquet(file.parquet_files(), file))
     if not file.is_dir():
@@ -63,6 +64,7 @@ def pieces_of(file: Path | Address, reading: TableOptions) -> list[Piece]:
 def _arrow(files: Sequence[Path]) -> list[Piece]:
     """Return Arrow files, each a piece."""
     from xent import _table
+    from xent._table.files.arrow import arrow_rows
 
     found, first, known = [], 0, None
     for path in files:
