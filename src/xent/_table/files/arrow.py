@@ -121,10 +121,10 @@ def _source(path: str | os.PathLike[str]) -> Iterator[Any]:
             raise pa.ArrowInvalid("it is of Feather version 1, which pyarrow writes no more")
         file.seek(0)
         whole = first == ARROW_MAGIC
-        yield file, (_batches if whole else pyarrow.ipc.open_stream)
+        yield file, (_FileBatches if whole else pyarrow.ipc.open_stream)
 
 
-class _batches:  # noqa: N801 - a reader, beside pyarrow's function `open_stream`
+class _FileBatches:
     """The record batches of Arrow's file format, one after another."""
 
     def __init__(self, file: Any) -> None:
