@@ -11,20 +11,18 @@ import numpy as np
 import pytest
 
 from xent.measures import (
-    cross_entropy,
-    entropy,
     estimate_cross_entropy,
     estimate_entropy,
     estimate_kl_divergence,
     estimate_mutual_information,
-    kl_divergence,
-    mutual_information,
 )
 from xent.measures.samples._from_counts import METHODS, nsb_posterior
 
 ZIPF = 1 / np.arange(1, 51) / (1 / np.arange(1, 51)).sum()
 JOINT = np.random.default_rng(0).dirichlet(np.ones(20)).reshape(4, 5)
 FLAT = np.full(50, 0.02)
+H_ZIPF = -np.sum(ZIPF * np.log(ZIPF))
+INDEPENDENT = JOINT.sum(axis=1, keepdims=True) * JOINT.sum(axis=0)
 CORRECTED = [method for method in METHODS if method != "plugin"]
 
 
@@ -52,7 +50,7 @@ CASES = {
         f"entropy {method}": (
             lambda rng: symbols(rng, 1000),
             lambda x, method=method: estimate_entropy(x, method=method),
-            entropy(ZIPF),
+            H_ZIPF,
             0.88,
         )
         for method in CORRECTED
@@ -61,7 +59,7 @@ CASES = {
         f"information {method}": (
             lambda rng: np.divmod(symbols(rng, 1000, JOINT), 5),
             lambda xy, method=method: estimate_mutual_information(*xy, method=method),
-            mutual_information(JOINT),
+            np.sum(JOINT * np.log(JOINT / INDEPENDENT)),
             0.88,
         )
         for method in CORRECTED
@@ -90,13 +88,13 @@ CASES = {
     "divergence zhang_grabchak": (
         lambda rng: (symbols(rng, 2000), symbols(rng, 2000, FLAT)),
         lambda xy: estimate_kl_divergence(*xy, method="zhang_grabchak"),
-        kl_divergence(ZIPF, FLAT),
+        math.log(50) - H_ZIPF,
         0.88,
     ),
     "cross-entropy zhang_grabchak": (
         lambda rng: (symbols(rng, 2000), symbols(rng, 2000, FLAT)),
         lambda xy: estimate_cross_entropy(*xy, method="zhang_grabchak"),
-        cross_entropy(ZIPF, FLAT),
+        math.log(50),
         0.88,
     ),
     "divergence nearest_neighbors": (
