@@ -10,6 +10,8 @@ import torch.nn.functional as F
 
 import xent.losses as L
 from xent._compile.decorator import outer
+from xent._kernels.images.class_major import score_tiles
+from xent._kernels.rows.softmax import class_rows
 from xent._math.exp import EXP_SCALE
 from xent._math.log import fast_log_ratio
 from xent._math.vector import (
@@ -200,3 +202,15 @@ def test_both_zeros_are_one_maximum(dtype):
     L.cross_entropy(image, torch.zeros(1, 3, 200, dtype=torch.int64), reduction="sum").backward()
     L.cross_entropy(leaf, y, reduction="sum").backward()
     assert torch.equal(image.grad[0, :, :, 0], leaf.grad.t())
+
+
+@pytest.mark.parametrize(("kernel", "places"), [(class_rows, ()), (score_tiles, (32, 32))])
+def test_an_expanded_gradient_has_no_machine_code_of_its_own(kernel, places):
+    # `.sum()` of losses that were not reduced hands one number back for all of them, stride 0.
+    z = torch.randn(2, 5, *places, dtype=torch.float64, requires_grad=True)
+    target = torch.randint(5, (2, *places))
+    L.cross_entropy(z, target, reduction="none").sum().backward()
+    (want,) = torch.autograd.grad(F.cross_entropy(z, target, reduction="sum"), z)
+    np.testing.assert_allclose(z.grad, want, rtol=1e-13, atol=1e-16)
+    arrays = [each for found in kernel.overloads for each in found if hasattr(each, "layout")]
+    assert {each.layout for each in arrays} == {"C"}

@@ -9,7 +9,7 @@ from torch import Tensor
 from xent.losses._device import _class_rows
 from xent.losses._device._class_indices import score_in_place, takes
 from xent.losses._heads._head import job_of
-from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, FloatArray
+from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, FloatArray, to_float64
 from xent.losses._rows._chunks import Job, Upstream
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._triton._class import score_head_rows
@@ -103,5 +103,5 @@ class ClassRows:
                 ignored = self.rows.target[rows] == self.rows.options.ignore_index
                 stat_grads[ignored.numpy(), 1] = 0.0
         if of_loss is not None:
-            return of_loss.double().numpy(), stat_grads
+            return to_float64(of_loss), stat_grads
         return np.zeros(count) if len(stat_grads) else NOTHING, stat_grads

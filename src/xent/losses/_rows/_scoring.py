@@ -14,7 +14,7 @@ from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import Options, row_shape
 from xent.losses._buffer import gradient_like
 from xent.losses._reduction import as_scalar, empty_mean, loss_dtype
-from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING
+from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, to_float64
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._threads import in_blocks
 
@@ -72,7 +72,7 @@ def gradient(input: Tensor, rows: SoftmaxRows, axis: int, grads: Any, g: float) 
     if upstream is None:
         g = 0.0
     elif rows.options.reduction == "none":
-        scale = upstream.detach().reshape(-1).double().numpy()
+        scale = to_float64(upstream.reshape(-1))
     else:
         g = g * float(upstream)
     if any(grad is not None for grad in grads[1:4]):
