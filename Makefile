@@ -38,6 +38,9 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 test: $(RIVALS)   ## run the everyday tests
 	$(BIN)/python -m pytest $(TWO) -m "not long"
 
+test-grids: $(RIVALS) ## run the cases of grids that `make test` leaves out
+	$(BIN)/python -m pytest $(TWO) -m "grid and long"
+
 test-long: $(RIVALS)  ## run the long tests: many kill -9, many examples
 	$(BIN)/python -m pytest -n 2 -m long
 
@@ -127,4 +130,4 @@ site: $(READY)    ## build the documentation site, offline, with warnings as err
 pictures: $(READY)  ## take the pictures of the README again (needs Chromium)
 	$(BIN)/python docs/pictures/make.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs tables site pictures release-check
+.PHONY: help setup demo test test-grids test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs tables site pictures release-check

@@ -1,6 +1,7 @@
 """The strictest settings for every test: the same examples each time, no threads left to chance."""
 
 import os
+import zlib
 
 # Before NumPy or PyTorch is loaded, here or in a child: two test processes with two threads each
 # wait for one another on a small machine. Tests of threads ask for theirs.
@@ -34,8 +35,10 @@ def repeats(request):
 
 
 def pytest_collection_modifyitems(config, items):
-    """`-m long --one-case` is the short form of the long tests."""
+    """`-m long --one-case` is the short form of the long tests; see `most_of_a_grid` as well."""
     items[:] = rooms_in_turns(config.rootpath, items)
+    for item in most_of_a_grid(items):
+        item.add_marker("long")
     if not config.getoption("--one-case"):
         return
     wanted = [item for item in items if item.get_closest_marker("long") is not None]
@@ -43,6 +46,21 @@ def pytest_collection_modifyitems(config, items):
     kept = set(map(id, first.values()))
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = [item for item in items if id(item) in kept]
+
+
+def most_of_a_grid(items):
+    """Return the cases of grids that are not for every day: of four alike some three.
+
+    Drawn by the cases' names: every fourth would be one value of an option that has four.
+    """
+    grids = {}
+    for item in items:
+        if item.get_closest_marker("grid") is not None:
+            grids.setdefault((item.path, item.originalname), []).append(item)
+    for cases in grids.values():
+        drawn = [case for case in cases if zlib.crc32(case.name.encode()) % 4 == 0] or cases[:1]
+        kept = set(map(id, drawn))
+        yield from (case for case in cases if id(case) not in kept)
 
 
 def rooms_in_turns(root, items):

@@ -482,6 +482,7 @@ def test_texts_of_which_one_is_long_are_counted_one_by_one(tmp_path, monkeypatch
         assert _table.read(path).num_rows == 100_000
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("width", [3000, 1])
 def test_batches_have_as_few_rows_as_their_columns_need(tmp_path, monkeypatch, width):
     from xent._table.files import parquet

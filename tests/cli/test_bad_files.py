@@ -170,6 +170,7 @@ def test_there_are_sixty():
     assert len({name for name, *_ in FILES}) >= 60
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("named", "make", "sentence"), FILES, ids=[name for name, *_ in FILES])
 def test_a_bad_file(monkeypatch, capfd, named, make, sentence):
     name, *options = named.split()

@@ -102,6 +102,7 @@ def test_numbers_of_rows_follow_one_another():
 # ------------------------------------------------------------------ the order of scores
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", ["probs", "logits"])
 @pytest.mark.parametrize("classes", [2, 3])

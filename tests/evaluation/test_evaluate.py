@@ -628,6 +628,7 @@ def counted(y, **given):
     return found.result()
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("dtype", "weighted"), [(np.float64, False), (np.float32, True)])
 @pytest.mark.parametrize("form", ["probs", "tied", "logits", "cells"])
 def test_thresholds_are_scikit_learns(dtype, form, weighted, monkeypatch):

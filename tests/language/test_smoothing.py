@@ -492,6 +492,7 @@ def test_add_one_in_the_book():
 sentences_of = st.lists(st.lists(st.sampled_from("abcd"), max_size=6), min_size=1, max_size=12)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("smoothing", DISTRIBUTIONS, ids=repr)
 @given(
     sentences=sentences_of,

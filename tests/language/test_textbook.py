@@ -40,6 +40,7 @@ RECIPES = [
 ]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("order", [3, 5])
 @pytest.mark.parametrize(("method", "smoothing", "least", "options"), RECIPES)
 def test_recipes_follow_the_manual(texts, order, method, smoothing, least, options):
@@ -54,6 +55,7 @@ def test_recipes_follow_the_manual(texts, order, method, smoothing, least, optio
     assert 5 < slow < 250
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("order", [1, 3])
 @pytest.mark.parametrize(("method", "smoothing", "least", "options"), RECIPES)
 def test_without_unk(texts, order, method, smoothing, least, options):
@@ -84,6 +86,7 @@ def test_words_outside_the_vocabulary_are_removed_too(texts):
     assert model.evaluate(test).perplexity == pytest.approx(slow.perplexity(mapped), rel=1e-6)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("cut_mass", ["kept", "backoff"])
 @pytest.mark.parametrize("least", [{5: 2}, {2: 2, 3: 2, 4: 3, 5: 3}])
 def test_kneser_ney_cut(texts, least, cut_mass):

@@ -128,6 +128,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_papers_formula(name, reduction, monkeypatch):
@@ -150,6 +151,7 @@ def test_the_papers_formula(name, reduction, monkeypatch):
         torch.testing.assert_close(got.reshape(-1), want, rtol=1e-11, atol=1e-12, msg=str(o))
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", CASES)
 def test_gradients(name):
     _, given, options = CASES[name]

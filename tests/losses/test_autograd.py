@@ -61,6 +61,7 @@ def logits():
     return torch.randn(3, 4, generator=g, dtype=torch.float64, requires_grad=True)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", LOSSES)
 def test_derivatives(name):
     assert gradcheck(LOSSES[name], logits())
@@ -239,6 +240,7 @@ SPLIT = {
 }
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", SPLIT)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 def test_other_losses_have_the_same_bits_too(name, dtype):
@@ -471,6 +473,7 @@ def test_an_option_that_is_set_later_is_obeyed(module):
             late(x, target)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("how", ["checkpoint", "hooks", "offloaded"])
 @pytest.mark.parametrize("name", ["cross_entropy", "soft", "binary", "head"])
 def test_what_is_kept_for_backward_is_seen_by_saved_tensor_hooks(name, how):

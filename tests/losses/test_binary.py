@@ -124,6 +124,7 @@ def few(case):
     return "double" not in case or case[0] == torch.float64
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_option_with_every_other(layout):
     for seed, case in enumerate(CASES):

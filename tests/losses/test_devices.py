@@ -150,6 +150,7 @@ def scored(name, reduction, plain=False, twice=False):
     return value, x.grad
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("plain", [False, True], ids=["called", "inside"])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("name", CALLS)

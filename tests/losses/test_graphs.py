@@ -85,6 +85,7 @@ class Model(torch.nn.Module):
         return tuple(flat(LOSSES[self.name](x)))
 
 
+@pytest.mark.grid
 @EACH
 def test_compiled_whole(name):
     """No break in the graph; values and gradients of eager mode, through statistics too."""

@@ -65,6 +65,7 @@ OPTIONS = (
 )  # fmt: skip
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_cross_entropy_grid(shape, dtype):
@@ -121,6 +122,7 @@ def check(shape, dtype, options, exact):
         assert off.le(GRAD[dtype] * size).all(), name
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_binary_grid(dtype):
     g = torch.Generator().manual_seed(3)

@@ -358,6 +358,7 @@ def ours(name, x, target, o):
     return loss(x, W, *target, **o) if name.startswith("linear") else loss(x, *target, **o)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", CASES)
 def test_options(name, monkeypatch):
     monkeypatch.setattr(_chunks, "_CHUNK_ROWS", 4)
@@ -585,6 +586,7 @@ SEVERAL = {
 }
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", SEVERAL)
 def test_several_ignored_classes(name):
     y = torch.tensor([0, 4, 1, -100, 255, 1])

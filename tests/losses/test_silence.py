@@ -113,6 +113,7 @@ def test_rows_of_weight_zero_under_options(name, options):
         assert torch.equal(grad, slope)
 
 
+@pytest.mark.grid
 @TWICE
 @pytest.mark.parametrize("option", ["weight", "token_weight"])
 @pytest.mark.parametrize("name", ELEMENTWISE)

@@ -255,6 +255,7 @@ def _top_classes(y):
     return listed, torch.tensor([0.5, 0.25]).log().expand(len(y), 2)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", HEADS)
 def test_compiled_heads_hold_no_logits(name):
     g = torch.Generator().manual_seed(0)

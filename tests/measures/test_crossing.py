@@ -111,6 +111,7 @@ def hold(measure, formula, unit, given, shares, axis, tolerance, **options):
     np.testing.assert_allclose(found, truth, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", LIBRARIES)
 @pytest.mark.parametrize("view", ["plain", "Counts", "Logits", "LogProbs"])
 def test_every_option_with_every_function(view, name):
@@ -133,6 +134,7 @@ def test_every_option_with_every_function(view, name):
                 hold(*case, [p], [shares], pair, tolerance, **o)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", LIBRARIES)
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (2, 1, 4)], ids=str)
 def test_batches_of_several_shapes(shape, name):

@@ -57,6 +57,7 @@ def slope(function, values, which, place, step=1e-6):
     return (ends[0] - ends[1]) / (2 * step)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", TWO)
 def test_gradient_of_two(name, backend):

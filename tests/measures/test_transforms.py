@@ -150,6 +150,7 @@ NAMES = [f"one: {n}" for n in ONE] + [f"joint: {n}" for n in JOINT]
 NAMES += [f"{family}: {n}" for family in ("truth", "model", "log model") for n in TWO]
 
 
+@pytest.mark.grid
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own
 @pytest.mark.parametrize("name", NAMES)
 def test_torch_func(name):
@@ -217,6 +218,7 @@ JITTED = ["one entropy", "one tsallis 0", "q of kl", "p of renyi 0", "p of cross
 JITTED += ["q of js distance", "p of alpha", "third of js"]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize(
     "name",
@@ -235,6 +237,7 @@ def test_what_is_no_distribution_is_nan_under_jax(view, name):
             measure(made(jnp.asarray(wrong)))
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("name", [n for n in JOINT if n not in RESHAPED])
 def test_what_is_no_joint_distribution_is_nan_under_jax(view, name):

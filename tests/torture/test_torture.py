@@ -25,11 +25,11 @@ needs_forks = pytest.mark.skipif(
 )
 
 
+@pytest.mark.long  # CI runs a smaller part: see .ci/run
 @needs_forks
-@pytest.mark.parametrize("scale", ["0.004", pytest.param("0.02", marks=pytest.mark.long)])
-def test_nothing_is_lost_or_silent_and_nothing_crashes(scale):
+def test_nothing_is_lost_or_silent_and_nothing_crashes():
     kinds = ("kills", "flips", "mutants", "shortages")  # bombs take minutes
-    done = tortured(*kinds, "--scale", scale, "--seed", "7")
+    done = tortured(*kinds, "--scale", "0.02", "--seed", "7")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 faults" in done.stdout
 

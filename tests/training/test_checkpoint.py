@@ -216,6 +216,7 @@ def dying_after(monkeypatch, writes):
     return seen
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("kind", ["linear", "hidden", "blocks", "labels"])
 @pytest.mark.parametrize("writes", [1, 2, 7, 10])
 def test_the_same_bits_from_amid_an_epoch(tmp_path, monkeypatch, kind, writes):

@@ -38,6 +38,7 @@ def cannot_hold(estimator):
     return expected
 
 
+@pytest.mark.grid
 @parametrize_with_checks(
     [SoftmaxClassifier(), SoftmaxClassifier(hidden=(8,), loss="binary_cross_entropy")],
     expected_failed_checks=cannot_hold,

@@ -87,6 +87,7 @@ def torch_loop(module, x, y, epochs=4, **options):
     return module, losses
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("places", ["pixels", "tokens"])
 @pytest.mark.parametrize(
     ("loss", "options", "fitted"),
@@ -131,6 +132,7 @@ def test_small_batches_are_means_of_the_places_that_count():
     assert model.history_["loss"] == [pytest.approx(expected, rel=1e-6)]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("loss", ["cross_entropy", "kl_div", "mse_softmax"])
 def test_probabilities_at_every_place(loss):
     teacher = RNG.dirichlet([1, 1, 1], (12, 5, 6)).transpose(0, 3, 1, 2)

@@ -194,6 +194,7 @@ def test_a_model_of_a_module_is_kept_without_its_code(tmp_path, kind):
 STRANGE = [None, -1, [], [2**40], [0], ["x"], "x", {}, [10**400], 2.5, [[3]], [True]]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("strange", STRANGE)
 @pytest.mark.parametrize("part", ["row", "outputs", "source", None])
 def test_a_forged_model_of_a_module_is_refused(tmp_path, part, strange):

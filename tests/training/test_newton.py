@@ -52,6 +52,7 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("C", PENALTIES)
 @pytest.mark.parametrize("table", TABLES)
 def test_no_solver_of_scikit_learn_finds_less(table, C):

@@ -99,6 +99,7 @@ def test_sparse_is_dense():
     np.testing.assert_array_equal(a.predict(X), b.predict(sparse.coo_array(X)))
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_bits_for_any_number_of_threads(kind):
     rng = np.random.default_rng(1)

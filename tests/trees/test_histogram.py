@@ -60,6 +60,7 @@ def assert_same(a, b):
         np.testing.assert_array_equal(array, b.tree_.arrays()[name], err_msg=name)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("missing", [False, True])
 def test_exact_where_there_are_few_values(options, missing):

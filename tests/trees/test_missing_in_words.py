@@ -119,6 +119,7 @@ def in_order(tree):
     return [node for node, *_ in tree._named().walk() if tree.tree_.feature[node] < 0]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("splitter", ["auto", "histogram"])
 @pytest.mark.parametrize("nominal", ["subset", "multiway", "one_vs_rest"])
 @pytest.mark.parametrize("missing", MISSES)

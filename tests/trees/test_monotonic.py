@@ -18,6 +18,7 @@ def table(seed, gaps=0.2):
     return X, y
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("missing", ["direction", "fractional", "branch", "surrogate"])
 @pytest.mark.parametrize("splitter", ["auto", "histogram"])
 def test_a_column_only_raises_or_lowers(missing, splitter):

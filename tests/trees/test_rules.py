@@ -66,6 +66,7 @@ def slowly(rules, X):
     return np.array(out)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("missing", ["direction", "branch", "fractional"])
 @pytest.mark.parametrize("nominal", ["subset", "multiway"])
 @pytest.mark.parametrize("simplified", [True, False])

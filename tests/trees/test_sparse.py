@@ -31,6 +31,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("splitter", ["auto", "histogram"])

@@ -46,6 +46,7 @@ def found(report, *, notes=False):
     return {(f.line, f.rule) for f in report.findings if (f.level == "note") == notes}
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("name", "code"), SCRIPTS, ids=[name for name, _ in SCRIPTS])
 def test_script(name, code, tmp_path, recwarn):
     report = report_of(code, tmp_path)

@@ -55,6 +55,7 @@ def plainly(script):
     return program._as_main(script, ["--lr", "0.1"])[0]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("name", "code"), ALL, ids=[name for name, _ in ALL])
 def test_same_bits(name, code, tmp_path):
     script = tmp_path / "train.py"

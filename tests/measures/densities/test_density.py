@@ -228,6 +228,7 @@ INFINITE = {
 }  # fmt: skip
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", INFINITE)
 def test_infinite_and_never_nan(name):
     p, q = INFINITE[name]

@@ -54,6 +54,7 @@ def small_batches(monkeypatch):
     monkeypatch.setattr(dialect, "READ_BYTES", read >> 9)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 @pytest.mark.parametrize(
     "options",

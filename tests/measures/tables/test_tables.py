@@ -123,6 +123,7 @@ def test_every_shuffled_column_is_cut_anew():
     assert found.p_value == (1 + sum(score >= found.score for score in null)) / 100
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("kind", ["numbers", "gaps", "names", "ties", "weights"])
 def test_shuffles_of_a_file_and_of_a_frame_are_alike(kind, tmp_path):
     rng = np.random.default_rng(4)

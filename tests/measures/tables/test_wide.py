@@ -42,6 +42,7 @@ def strange(rows=157, classes=3):
     )  # fmt: skip
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("score", ["information_gain", "gain_ratio", "gini"])
 @pytest.mark.parametrize("missing", ["symbol", "drop"])
 @pytest.mark.parametrize("classes", [3, 9])
