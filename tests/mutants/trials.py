@@ -162,7 +162,7 @@ def _serve_from_here() -> None:
     os.close(asked[0])
     os.close(answered[1])
     pipes = SimpleNamespace(stdin=os.fdopen(asked[1], "w"), stdout=os.fdopen(answered[0]))
-    children._server = lambda _process: pipes
+    children._server = lambda *_: pipes
 
 
 def notes(copy: Path) -> list[list]:
