@@ -13,7 +13,7 @@ from torch import tensor
 from xent.audit import Config, audit, watch
 from xent.audit._run import program
 from xent.audit._run.frames import location
-from xent.audit._run.rules import averages, numerics, tokens
+from xent.audit._run.rules import averages, graph, numerics, tokens
 from xent.audit._run.rules.accumulation import Window
 from xent.audit._run.sites import Cell, Pass, Round, Site
 
@@ -113,6 +113,24 @@ def test_the_first_that_was_not_finite():
     ):
         with torch.no_grad():
             assert numerics.first_of(broken) == first
+
+
+def test_a_product_with_weights_behind_views_and_a_bias():
+    x, w, b = torch.ones(2, 3), torch.ones(3, 4, requires_grad=True), torch.ones(4)
+    image, kernel = torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2, requires_grad=True)
+    for output, linear in (
+        (x @ w, True),
+        (x @ w + b, True),
+        ((x @ w + b).reshape(2, 2, 2), True),
+        (F.linear(x, w.T, b), True),
+        (F.conv2d(image, kernel), True),
+        (F.relu(x @ w), False),
+        (F.relu(x @ w) + b, False),
+        ((x @ w) * 2, False),
+        (w + b, False),
+    ):
+        assert graph.is_linear(output.grad_fn) == linear, output.grad_fn
+    assert not graph.is_linear(None)
 
 
 # ------------------------------------------------------------------ tokens
