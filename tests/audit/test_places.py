@@ -39,6 +39,15 @@ with torch.no_grad():
             loss = F.cross_entropy(model(x), y, reduction="sum")
         total += loss.item()
 print(total / len(loader))
+### a sum on both ways, one of them by hand
+with torch.no_grad():
+    for x, y in loader:
+        if flag:
+            loss = criterion(model(x), y) * len(x)
+        else:
+            loss = F.cross_entropy(model(x), y, reduction="sum")
+        total += loss.item()
+print(total / len(loader))  #! X403
 ### counted from 1
 for k, (x, y) in enumerate(loader, 1):
     optimizer.zero_grad()
@@ -73,6 +82,14 @@ F.cross_entropy(fc(data).view(n, 1), flag)  #! X108
 ### one output a row, seen as a row of n classes
 fc = nn.Linear(20, 1)
 F.cross_entropy(fc(data).view(n), flag)
+### ten classes
+fc = nn.Linear(20, 10)
+F.cross_entropy(fc(data).softmax(1).view(n, 10), flag)  #! X101
+#= no loss below 1.46
+### n classes
+fc = nn.Linear(20, 10)
+F.cross_entropy(fc(data).softmax(1).view(n), flag)  #! X101
+#= the loss has a floor
 ### a window, by its length and the number of the round
 for k, (x, y) in enumerate(loader, 1):
     total += criterion(model(x), y).item()
@@ -106,3 +123,5 @@ def test_script(script, tmp_path):
     marked = {(at, rule) for at, line in lines for rule in re.findall(r"#! (X\d+)", line)}
     found = audit(path, config=Config()).findings
     assert {(each.line, each.rule) for each in found if each.level != "note"} == marked
+    for said in re.findall(r"#= (.*)", script):
+        assert said in " ".join(each.message for each in found)
