@@ -15,6 +15,7 @@ import hashlib
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -174,6 +175,7 @@ def main() -> int:
     parser.add_argument("--most", type=float, default=600, help="seconds of tests for a slip")
     parser.add_argument("--only", type=int, nargs="*", help="the slips of these numbers alone")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its children end, its copy goes
     trials.load_ahead()
     rows = ["| room | places | slips | noticed | time |", "| --- | ---: | ---: | ---: | ---: |"]
     for room in given.rooms or ROOMS:
