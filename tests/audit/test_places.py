@@ -102,6 +102,21 @@ for epoch in range(5):
         total += criterion(model(x), y).item()
     if k % 100 == 0:
         print(total / (100 * k))
+### a window of which nobody says how long it is
+for k, (x, y) in enumerate(loader, 1):
+    total += criterion(model(x), y).item()
+    if flag:
+        print(total / 100)
+### a window that begins with its remainder
+for k, (x, y) in enumerate(loader, 1):
+    total += criterion(model(x), y).item()
+    if k % 100 > 50:
+        print(total / 100)
+### a window by `not`
+for k, (x, y) in enumerate(loader, 1):
+    total += criterion(model(x), y).item()
+    if flag and not k % 100:
+        print(total / 100)  #! X403
 ### exponentials of means, in a window that is not emptied
 for k, (x, y) in enumerate(loader, 1):
     total += math.exp(criterion(model(x), y).item())
