@@ -125,3 +125,15 @@ def test_as_many_leaves_as_are_allowed(leaves):
     wide = TreeClassifier(nominal="multiway", pruning=None, min_samples_leaf=1)
     wide = wide.set_params(max_leaf_nodes=leaves).fit(pd.DataFrame({"c": names[:3]}), [0, 1, 2])
     assert wide.get_n_leaves() == (3 if leaves > 2 else 1)
+
+
+def test_a_condition_that_leaves_nobody_out_goes():
+    """Without it the error of a rule is the same to the last bit: it does not rise."""
+    X = np.array([[a, b] for a in range(4) for b in range(4)] * 5, float)
+    y = (X[:, 0] > 1) & (X[:, 1] > 1)
+    tree = TreeClassifier(pruning=None, leaf_estimate=None).fit(X, y)
+    assert any(len(rule.conditions) == 2 for rule in tree.to_ruleset(X, y).rules)
+    high = X[:, 1] > 1  # of these each has a high second number
+    rules = tree.to_ruleset(X[high], y[high]).rules
+    assert rules
+    assert all([c.column for c in rule.conditions] == [0] for rule in rules)
