@@ -10,7 +10,7 @@ import pytest
 from xent.cli._arrays import is_number, whole_column
 from xent.cli._data import base_of, check_outputs
 from xent.cli._evaluate import kind_of
-from xent.cli._predictions import Files, stripped, truth_as
+from xent.cli._predictions import Files, Scores, labels_of, stripped, truth_as
 from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
 from xent.cli._tables._doubts import _own_names
 from xent.cli._tables._options import TableOptions, is_array, is_csv
@@ -157,6 +157,19 @@ def test_truth_of_another_file_by_its_ids():
         refused(sentence, files._joined, pa.table({"id": some}), theirs, [])
     gap = pa.table({"id": ["1", None]})
     refused("have an id in every row of 'p.csv', got none at row 1", files._joined, gap, theirs, [])
+
+
+def test_labels_name_columns_that_are_numbered():
+    two = Scores(np.array([[0.25, 0.75]]), ["1", "0"])
+    scores, names = labels_of(two, "cat, dog")
+    assert (scores.matrix.tolist(), names) == ([[0.75, 0.25]], ["cat", "dog"])
+    named = Scores(two.matrix, ["b", "a"])
+    for given, said in ((None, ["b", "a"]), ("a,b", ["b", "a"]), ("c,d", ["c", "d"])):
+        scores, names = labels_of(named, given)
+        assert (scores.matrix.tolist(), names) == ([[0.25, 0.75]], said)
+    refused("`--labels` must name the 2 classes, got 3", labels_of, named, "a,b,c")
+    one = Scores(np.array([0.5]), [])  # the probability of one class has no columns to name
+    assert labels_of(one, "a,b") == (one, [])
 
 
 def test_columns_of_lists_that_a_pattern_means():
