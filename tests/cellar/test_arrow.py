@@ -126,6 +126,20 @@ def test_damaged(tmp_path):
     assert max(map(len, said)) < 2000
 
 
+def test_a_message_is_as_long_as_what_is_left_at_most(tmp_path):
+    """Arrow's format: after a mark of four bytes comes the length, then so many bytes."""
+    path = tmp_path / "table.arrow"
+    stream(path)
+    data = path.read_bytes()
+    schema = 8 + int.from_bytes(data[4:8], "little")
+    path.write_bytes(data[:schema])  # an end need not be marked
+    assert _table.read(path).column_names == TABLE.column_names
+    assert (arrow_rows(path), list(_table.scan(path))) == (0, [])
+    for length in (schema - 8 + 1, 2**31 - 1):  # looked at before memory is taken for it
+        path.write_bytes(data[:4] + length.to_bytes(4, "little") + data[8:schema])
+        refused(path, "cannot be read as Arrow: what it says of itself is damaged")
+
+
 def test_the_old_feather(tmp_path):
     (tmp_path / "old.feather").write_bytes(b"FEA1" + bytes(60))
     refused(

@@ -113,6 +113,7 @@ def test_long_whole_numbers_of_json_lines_are_refused_where_they_are_counted(tmp
         ("-1,a\n2,b\n", "'-1'"),
         ("b,a\nb,x\n", "'b'"),
         ("3,2\n5,7\n", "'3' and '2'"),
+        ("1,01\n5,7\n", "'1' and '01'"),
         ("2019,2020\n5,7\n", None),
         ("x,2\n5,7\n", None),
         ("n,m\na,b\n", None),
@@ -214,6 +215,14 @@ def test_what_is_packed_is_unpacked_as_from_a_pipe(tmp_path, ending):
             assert found.read() == b""
 
 
+def test_rows_are_numbered_from_the_first_of_the_file():
+    table = pa.table({"a": [0.0, 1.0], "b": ["0", "x"], "c": [0.0, -np.inf]})
+    for name, shown in (("b", "'x'"), ("c", "-inf")):
+        with pytest.raises(ValueError, match=f"in column '{name}', got {shown} at row 101"):
+            _table.numbers(table, ["a", name], first=100)
+    assert _table.numbers(table, ["c"], masked=True)[1] == -np.inf
+
+
 def test_arrays_of_several_lengths_are_no_table(tmp_path):
     path = tmp_path / "t.npz"
     np.savez(path, a=np.zeros((3, 2)), b=np.zeros(3), c=np.zeros(2))
@@ -229,7 +238,7 @@ DOUBTS = [  # a column, what is said of it, and what is advised
     ({"1,5": 3, "x": 1}, "because of 'x'", "read. If its decimals are commas, read it so."),
     ({"2024-01-31": 2}, "has dates in 2 of 2 rows", "Make them dates where the table is read."),
     ({"2024-01-31": 2, "?": 1}, "has dates in 2 of 3 rows", "If '?' means a missing value, make it None where the table is read."),
-    ({"1": 2, "x": 2}, None, None),
+    *(({value: 2, "x": 2}, None, None) for value in ("1", "2024-01-31", "12 %", "3 kg")),
     ({"01": 2, "02": 2}, None, None),
     ({"a": 2, " ": 3}, None, None),
 ]  # fmt: skip

@@ -142,11 +142,38 @@ def test_arrays_and_what_is_no_table():
     assert is_frame({"a": [1]})
     assert not any(map(is_frame, ([[1]], np.ones((2, 2)), pl.LazyFrame({"a": [1]}), None)))
     for wrong, sentence in (
-        ([[1]], "`X` must be a data frame in memory that narwhals reads"),
+        *(
+            (array, "`X` must be a data frame in memory that narwhals reads")
+            for array in ([[1]], np.ones((2, 2)), np.array(["a", "b"]), np.array([[["a"]]]))
+        ),
         ({"a": [1], "b": [1, 2]}, "`X` must have columns of one length, got '1' and '2'"),
     ):
         with pytest.raises((TypeError, ValueError), match=sentence):
             Frame(wrong)
+
+
+@pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
+@pytest.mark.parametrize("unit", ["100ns", "10ms", "7D", "15m", "1000ps"])
+def test_every_unit_of_numpy(tmp_path, kind, unit):
+    """Against NumPy's own nanoseconds: steps of a unit, too, and units that Arrow has not."""
+    values = np.array([12_345, -1000, 0]).astype(f"{kind}[{unit}]")
+    values[2] = "NaT"
+    expected = [*(values[:2].astype(f"{kind}[ns]").astype(int) / 1000), np.nan]
+    np.savez(tmp_path / "t.npz", c=values)
+    for table in ({"c": values}, {"c": values.astype(values.dtype.newbyteorder())}):
+        np.testing.assert_array_equal(Frame(table).column("c").floats(), expected)
+    read = Frame(_table.read(tmp_path / "t.npz")).column("c")
+    np.testing.assert_array_equal(read.floats(), expected)
+    for lost in (np.array([1], f"{kind}[ps]"), np.array([2**62], f"{kind}[100ns]")):
+        column = Frame({"c": lost}).column("c")
+        assert (column.kind, column.dtype) == ("other", str(lost.dtype))
+
+
+def test_what_is_missing_throughout_has_no_zone():
+    for values, zone in (([None], None), ([MOMENT], False), ([MOMENT, None], False)):
+        for tz in (None, "UTC"):
+            column = Frame(pa.table({"c": pa.array(values, pa.timestamp("us", tz))})).column("c")
+            assert column.zoned is (None if zone is None else tz is not None)
 
 
 def test_levels_are_one_however_they_are_spelt():

@@ -86,7 +86,7 @@ def test_npz_of_other_machines_and_units(tmp_path, dtype):
         (np.zeros(2, [("x", int), ("y", float)]), "'a' holds records, not columns"),
         (np.zeros(2, "V8"), "'a' holds records, not columns"),
         (np.longdouble([1]) / 3, "'a' holds more digits than float64 has"),
-        (np.zeros(2, "M8[ps]"), "'a' holds times in 'ps'"),
+        (np.ones(2, "M8[ps]"), "'a' holds times in 'ps' that nanoseconds or 64 bits do not hold"),
     ],
 )
 def test_npz_of_what_is_no_column(tmp_path, array, why):

@@ -1,13 +1,16 @@
 """`xent evaluate` piece by piece: the numbers of the whole, on any workers, and after a kill."""
 
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -189,7 +192,9 @@ def test_half_read_is_gone_on_with(tmp_path, always, monkeypatch):
     want = evaluated(file, *OPTIONS, "--checkpoint", tmp_path / "other")
     always()
     monkeypatch.setattr(_run, "SAVED_EVERY", 0.0)
-    batches, read = _run.tables, []
+    clock = itertools.count()  # the first checkpoint is not before a tenth of a second
+    monkeypatch.setattr(_run, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    batches, read, found = _run.tables, [], []
 
     def until(stop):
         def tables(*args):
@@ -206,8 +211,15 @@ def test_half_read_is_gone_on_with(tmp_path, always, monkeypatch):
         monkeypatch.setattr(_run, "tables", until(stop))
         with pytest.raises(RuntimeError):
             evaluated(file, *OPTIONS, "--checkpoint", kept)
+        left = kept.read_bytes()
+        assert left not in found
+        found.append(left)
     monkeypatch.setattr(_run, "tables", batches)
+    shutil.copy(kept, tmp_path / "shared")
     assert evaluated(file, *OPTIONS, "--checkpoint", kept) == want
+    monkeypatch.setattr(_run, "_executor", lambda options: ThreadPoolExecutor(options.workers))
+    more = "--checkpoint", tmp_path / "shared", "--workers", 2
+    assert evaluated(file, *OPTIONS, *more) == want
     with pytest.raises(
         ValueError, match="`--checkpoint` must be of the same file, options and version"
     ):

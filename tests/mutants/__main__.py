@@ -11,8 +11,11 @@ nothing runs.
 import argparse
 import ast
 import difflib
+import hashlib
+import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -124,6 +127,20 @@ def caught(copy: Path, mutant: Mutant, seconds: dict[str, float], tests: list[st
     return ""
 
 
+def verdict(
+    copy: Path, mutant: Mutant, ran: lines.Ran, tests: list[str], most: float
+) -> tuple[str, float]:
+    """Say what notices a slip and in how many seconds: as kept from a run before, where one is."""
+    told = f"{ran.digest} {most} {mutant.path}\n{mutant.changed}"
+    store = lines.KEPT / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.slip.json"
+    if not store.exists():
+        start = time.monotonic()
+        what = caught(copy, mutant, ran.seconds, tests)
+        lines.keep(store, json.dumps([what, time.monotonic() - start]))
+    what, seconds = json.loads(store.read_text())
+    return what, seconds
+
+
 def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
     """Try the slips of a room, print each, and return the row of a table."""
     begin = time.monotonic()
@@ -140,12 +157,10 @@ def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
         if given.only and number not in given.only:
             continue
         tests, left = lines.chosen(ran, room, mutant.path, mutant.source, mutant.line, given.most)
-        start = time.monotonic()
-        what = caught(copy, mutant, ran.seconds, tests)
+        what, seconds = verdict(copy, mutant, ran, tests, given.most)
         lived, count = lived + (not what), count + 1
         head = f"{number} {'caught' if what else 'LIVES'}: {mutant.path}, {mutant.operator}"
         tail = what or f"none of {len(tests)} tests" + f", and {left} not tried" * (left > 0)
-        seconds = time.monotonic() - start
         print(f"{head}\n{mutant.lines()}\n  {tail} ({seconds:.0f} s)", flush=True)
     seconds = time.monotonic() - begin
     return f"| {room} | {size:,} | {count} | {count - lived} | {seconds:.0f} s |"
@@ -160,6 +175,7 @@ def main() -> int:
     parser.add_argument("--most", type=float, default=600, help="seconds of tests for a slip")
     parser.add_argument("--only", type=int, nargs="*", help="the slips of these numbers alone")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its children end, its copy goes
     trials.load_ahead()
     rows = ["| room | places | slips | noticed | time |", "| --- | ---: | ---: | ---: | ---: |"]
     for room in given.rooms or ROOMS:

@@ -1,13 +1,15 @@
 """Which tests of a room run a line, and which lines none runs.
 
 The tests of a room run once, watched by coverage.py, with the name of the test as its context;
-children are followed, and carry the name in their environment. What a test file ran is kept under
-the content of the library and of that file.
+children are followed, and carry the name in their environment. What a test file ran is kept, as
+soon as it has run, under the content of the library and of that file; so a run that was ended goes
+on where it was.
 """
 
 import ast
 import hashlib
 import json
+import os
 import re
 import sys
 from contextlib import suppress
@@ -25,8 +27,12 @@ FIXTURES = re.compile(r"scope=|^@.*cache", re.MULTILINE)  # what one test made, 
 
 
 class Ran(NamedTuple):
-    """What the tests of a room took and ran: seconds a test, and tests a file and line."""
+    """What the tests of a room took and ran: seconds a test, and tests a file and line.
 
+    ``digest`` stands for the content of the library and of these tests.
+    """
+
+    digest: str
     seconds: dict[str, float]
     failed: list[str]
     lines: dict[str, dict[int, set[str]]]
@@ -53,11 +59,11 @@ def ran(copy: Path, room: str) -> Ran:
         digest = base.copy()
         digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
         stores[path] = KEPT / f"{digest.hexdigest()[:32]}.json"
-    new = [path for path in files if not stores[path].exists()]
-    if new:
-        for path, found in _measured(copy, room, new).items():
-            stores[path].write_text(json.dumps(found))
-    whole = Ran({}, [], {})
+    for path in files:
+        if not stores[path].exists():
+            keep(stores[path], json.dumps(_measured(copy, room, path)))
+    names = "".join(store.name for store in stores.values())
+    whole = Ran(hashlib.sha256(names.encode()).hexdigest(), {}, [], {})
     for path in files:
         found = json.loads(stores[path].read_text())
         names = list(found["tests"])
@@ -71,7 +77,14 @@ def ran(copy: Path, room: str) -> Ran:
     return whole
 
 
-def _measured(copy: Path, room: str, files: list[Path]) -> dict[Path, dict]:
+def keep(path: Path, text: str) -> None:
+    """Write a file of ``KEPT`` whole or not at all."""
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_text(text)
+    new.replace(path)
+
+
+def _measured(copy: Path, room: str, path: Path) -> dict[str, dict]:
     from coverage import CoverageData
 
     config = copy / "coverage.ini"
@@ -80,35 +93,31 @@ def _measured(copy: Path, room: str, files: list[Path]) -> dict[Path, dict]:
         f"[run]\nparallel = true\ndata_file = {copy}/ran\ninclude = {copy}/src/xent/{room}/*\n"
         "context = ${PYTEST_CURRENT_TEST-}\npatch = _exit\n[report]\nignore_errors = true\n"
     )
-    names = [str(path.relative_to(ROOT)) for path in files]
-    status = forked(copy, ["-m", "not long", "-p", "no:cacheprovider", *names], Watch(), config)
-    if status not in (0, 1):
+    for part in copy.glob("ran.*"):  # of the file before
+        part.unlink()
+    arguments = ["-m", "not long", "-p", "no:cacheprovider", str(path.relative_to(ROOT))]
+    status = forked(copy, arguments, Watch(), config)
+    if status not in (0, 1, 5):  # 5: all its tests are long
         end = (copy / "output").read_text()[-2000:]
-        raise SystemExit(f"the tests of {room} ended with {status} without any slip:\n{end}")
-    found = {path: {"tests": {}, "lines": {}} for path in files}
-    place = {}
+        raise SystemExit(f"the tests of {path} ended with {status} without any slip:\n{end}")
+    found: dict[str, dict] = {"tests": {}, "lines": {}}
     for name, duration, outcome, _ in notes(copy):
-        of = found[ROOT / name.partition("::")[0]]["tests"]
-        entry = of.setdefault(name, [0, False])
+        entry = found["tests"].setdefault(name, [0, False])
         entry[:] = [round(entry[0] + duration, 3), entry[1] or outcome == "failed"]
-    for path in files:
-        place |= {name: (path, i) for i, name in enumerate(found[path]["tests"])}
+    place = {name: i for i, name in enumerate(found["tests"])}
     for part in copy.glob("ran.*"):
         data = CoverageData(str(part))
         with suppress(Exception):  # a process that was killed left half a file
             data.read()
         for source in data.measured_files():
-            relative = str(Path(source).relative_to(copy))
+            lines = found["lines"].setdefault(str(Path(source).relative_to(copy)), {})
             for line, contexts in data.contexts_by_lineno(source).items():
                 for context in contexts:
                     name = re.sub(r" \((setup|call|teardown)\)$", "", context.strip("|"))
                     if name in place:
-                        path, i = place[name]
-                        lines = found[path]["lines"].setdefault(relative, {})
-                        lines.setdefault(str(line), set()).add(i)
-    for entry in found.values():
-        for lines in entry["lines"].values():
-            lines.update({line: sorted(tests) for line, tests in lines.items()})
+                        lines.setdefault(str(line), set()).add(place[name])
+    for lines in found["lines"].values():
+        lines.update({line: sorted(tests) for line, tests in lines.items()})
     return found
 
 

@@ -91,6 +91,7 @@ def forked(copy: Path, arguments: list[str], watch: Watch, config: Path | None) 
         status = 3
         try:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.alarm(START)
             status = _become(copy, arguments, watch, config)
         except BaseException:
@@ -98,10 +99,11 @@ def forked(copy: Path, arguments: list[str], watch: Watch, config: Path | None) 
         finally:
             sys.stdout.flush()
             os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # what it left running
-    return status
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # what it left running
 
 
 def _become(copy: Path, arguments: list[str], watch: Watch, config: Path | None) -> int:
@@ -162,7 +164,7 @@ def _serve_from_here() -> None:
     os.close(asked[0])
     os.close(answered[1])
     pipes = SimpleNamespace(stdin=os.fdopen(asked[1], "w"), stdout=os.fdopen(answered[0]))
-    children._server = lambda _process: pipes
+    children._server = lambda *_: pipes
 
 
 def notes(copy: Path) -> list[list]:

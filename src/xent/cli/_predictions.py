@@ -267,7 +267,9 @@ def stripped(names: list[str], pattern: str) -> list[str]:
         before, after = pattern.split("*")
         return [spelled(name[len(before) : len(name) - len(after)]) for name in names]
     first, last = min(names), max(names)  # what these two begin with, all do
-    same = next((i for i, pair in enumerate(zip(first, last, strict=False)) if len({*pair}) > 1), 0)
+    same = len(first) if first < last else 0  # p_1 is what p_10 begins with
+    pairs = enumerate(zip(first, last, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), same)
     start = first[: first[:same].rfind("_") + 1]
     return [spelled(name[len(start) :]) for name in names]
 

@@ -45,9 +45,9 @@ def doubt_header(batch: Any, path: str | os.PathLike[str], csv: Csv | None) -> N
     for i, text in enumerate(is_text):
         held[i] |= not text and bool(NUMERAL.fullmatch(names[i]) and not WHOLE.fullmatch(names[i]))
     found = [name for name, is_value in zip(names, held, strict=True) if is_value]
-    wholes = [int(name) for name in others if WHOLE.fullmatch(name)]
-    if any(a >= b for a, b in itertools.pairwise(wholes)):
-        found += map(str, wholes)
+    wholes = [name for name in others if WHOLE.fullmatch(name)]
+    if any(int(a) >= int(b) for a, b in itertools.pairwise(wholes)):
+        found += wholes
     if found:
         advice = _check.Sentence("Write a line of names above it.")
         if csv is not None:

@@ -19,14 +19,12 @@ from numpy.typing import NDArray
 from xent._table.files.columns import require
 from xent._table.files.endings import kind_of, unreadable
 from xent._table.files.unpacked import check_columns, check_size
+from xent._table.times import in_arrow_units
 
 # What zipfile, zlib and NumPy's reader of headers raise: encrypted or unknown packing among them.
 NPZ_DAMAGE = (ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
           tokenize.TokenError)  # fmt: skip
-# NumPy's units of time that Arrow has; the coarser ones become seconds.
-ARROW_UNITS = {"D", "s", "ms", "us", "ns"}
 MOST_OF_A_BYTE = 1032  # bytes that one byte of deflate can stand for
-COARSER = {"Y", "M", "W", "h", "m"}
 
 
 class ArrayHeader(NamedTuple):
@@ -256,9 +254,10 @@ def _as_arrow_has_it(path: str | os.PathLike[str], name: str, array: NDArray[Any
             raise unreadable(path, ".npz", f"{name!r} holds more digits than float64 has")
         return plain
     if kind in "mM":
-        unit, step = np.datetime_data(dtype)
-        if unit in COARSER or step != 1:
-            return array.astype(f"{kind}8[s]")
-        if unit not in ARROW_UNITS:
-            raise unreadable(path, ".npz", f"{name!r} holds times in {unit!r}")
+        times = in_arrow_units(array)
+        if times is None:
+            unit = np.datetime_data(dtype)[0]
+            why = f"{name!r} holds times in {unit!r} that nanoseconds or 64 bits do not hold"
+            raise unreadable(path, ".npz", why)
+        return times
     return array.astype(dtype.newbyteorder("="), copy=False)

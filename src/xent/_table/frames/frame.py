@@ -23,6 +23,7 @@ from xent._table.frames.columns import (
     Wholes,
 )
 from xent._table.frames.objects import of_cells, of_objects
+from xent._table.times import in_arrow_units
 
 MOMENTS = (nw.Date, nw.Datetime, nw.Time, nw.Duration)
 NAME_TYPES = (nw.String, nw.Categorical, nw.Enum)
@@ -131,9 +132,10 @@ def _of_values(name: object, values: Any) -> Column:
         return of_objects(name, values.tolist())
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.kind in "mM":
-        unit = np.datetime_data(values.dtype)[0]
-        if unit not in ("s", "ms", "us", "ns") and not (unit == "D" and values.dtype.kind == "M"):
-            values = values.astype(f"{values.dtype.kind}8[s]")  # Arrow has no hours, no years
+        times = in_arrow_units(values)
+        if times is None:
+            return Column(name, values, str(values.dtype))
+        values = times
     array = pa.array(values)
     return of_series(name, nw.from_native(pa.chunked_array([array]), series_only=True))
 

@@ -1,0 +1,309 @@
+"""Where a rule of a run begins and ends: ties, halves, what is left out, what comes first."""
+
+import sys
+from collections import Counter
+from math import exp
+
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import tensor
+
+from xent.audit import Config, audit, watch
+from xent.audit._run import program
+from xent.audit._run.frames import location
+from xent.audit._run.rules import averages, graph, numerics, tokens
+from xent.audit._run.rules.accumulation import Window
+from xent.audit._run.sites import Cell, Pass, Round, Site
+
+
+def site():
+    frame = sys._getframe()
+    return Site("cross_entropy", frame.f_code, location(frame.f_code, frame.f_lasti, 1), ())
+
+
+def seen(compute):
+    with watch(config=Config()) as report:
+        compute()
+    return {f.rule: f"{f.message} {f.fix} {f.seen}" for f in report.findings}
+
+
+EVALUATED = """\
+import torch, torch.nn as nn, torch.nn.functional as F
+model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5), nn.Linear(3, 3))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+x, y = torch.randn(6, 4), torch.arange(6) % 3
+model.train()
+for _ in range(3):
+    optimizer.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    optimizer.step()
+{eval}
+total = 0.0
+with torch.no_grad():
+    for _ in range(3):
+        total += F.cross_entropy(model(x), y).item()
+print(total / 3)
+"""
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_run_takes_back_what_it_saw_to_be_right(tmp_path, right):
+    script = tmp_path / "train.py"
+    script.write_text(EVALUATED.format(eval="getattr(model, 'ev' + 'al')()" if right else ""))
+    assert {f.rule for f in audit(script, config=Config()).findings} == {"X701"}
+    found = program.run(script, [], Config()).report.findings
+    assert {f.rule for f in found} == (set() if right else {"X701"})
+    assert right or "3" in found[0].seen
+
+
+def test_what_is_left_for_the_last_batch():
+    for size, samples, drops, left in (
+        (4, 10, False, 2),
+        (4, 10, True, 0),
+        (4, 8, False, 0),
+        (4, 4, False, 0),
+        (4, 3, False, 0),  # one batch, which is all there is
+        (4, None, False, 0),
+        (None, 10, False, 0),
+        (None, None, True, 0),
+    ):
+        assert Round(size, samples, drops).ragged == left, (size, samples, drops)
+
+
+@pytest.mark.parametrize(("high", "advice"), [(255, "divide the targets by 255"), (256, "scale")])
+def test_targets_of_bytes(high, advice):
+    y = tensor([[0.0, high], [1.0, 2.0]])
+    said = seen(lambda: F.binary_cross_entropy_with_logits(torch.zeros(2, 2), y))
+    assert f"got 0 to {high}" in said["X201"]
+    assert advice in said["X201"]
+
+
+@pytest.mark.parametrize(
+    ("y", "advice"),
+    [
+        ([1, 2, 4], "target - 1"),
+        ([1, 2, 5], "give the last layer 6 outputs"),
+        ([2, 3, 4], "give the last layer 5 outputs"),
+        ([-1, 2, 3], "give the last layer 4 outputs"),
+    ],
+)
+def test_classes_that_are_out_of_range(y, advice):
+    def compute():
+        with pytest.raises(IndexError):
+            F.cross_entropy(torch.zeros(3, 4), tensor(y))
+
+    said = seen(compute)["X201"]
+    assert f"got {min(y)} to {max(y)}" in said
+    assert "[0, 3], with 4 classes" in said
+    assert advice in said
+
+
+def test_the_first_that_was_not_finite():
+    p = tensor([0.0, 1.0], requires_grad=True)
+    one = tensor([1.0, 2.0], requires_grad=True)
+    lost = tensor([float("inf")], requires_grad=True)
+    low = p.log()
+    for broken, first in (
+        ((low * 2 - low * 3).exp().sum(), "the result of log of 0 ((2,))"),
+        ((one / (one - 1.0)).sum().log(), "the result of a division by 0 ((2,))"),
+        ((lost * 2).log(), "a parameter of shape (1,)"),
+        (tensor(float("nan")), "the input of the loss"),
+    ):
+        with torch.no_grad():
+            assert numerics.first_of(broken) == first
+
+
+def test_a_product_with_weights_behind_views_and_a_bias():
+    x, w, b = torch.ones(2, 3), torch.ones(3, 4, requires_grad=True), torch.ones(4)
+    image, kernel = torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2, requires_grad=True)
+    for output, linear in (
+        (x @ w, True),
+        (x @ w + b, True),
+        ((x @ w + b).reshape(2, 2, 2), True),
+        (F.linear(x, w.T, b), True),
+        (F.conv2d(image, kernel), True),
+        (F.relu(x @ w), False),
+        (F.relu(x @ w) + b, False),
+        ((x @ w) * 2, False),
+        (w + b, False),
+    ):
+        assert graph.is_linear(output.grad_fn) == linear, output.grad_fn
+    assert not graph.is_linear(None)
+
+
+# ------------------------------------------------------------------ tokens
+
+PAD = 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "ends"),
+    [
+        ([[1, 2, 3, 0, 0], [4, 5, 6, 7, 0], [1, 2, 3, 4, 5], [2, 3, 4, 5, 6]], PAD),  # half
+        ([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [1, 2, 3, 4, 5]], None),  # fewer
+        ([[1, 2, 3, 4, 0], [4, 5, 6, 7, 0], [1, 2, 3, 4, 5]], None),  # one at the end: an end
+        ([[1, 2, 3, 0, 0], [4, 5, 6, 0, 0]], None),  # of one length
+        ([[1, 2, 3, 0, 0], [0, 0, 0, 0, 0], [4, 5, 6, 0, 0]], PAD),  # one row is padding alone
+        ([[1, 0, 3, 0, 0], [4, 5, 6, 7, 0]], None),  # inside, too
+        ([[1, 2, 3, 0, 0]], None),
+        ([[1, 0], [0, 0]], None),
+        ([[1, 2, 3, -1, -1], [4, 5, 6, 7, -1]], None),
+    ],
+)
+def test_what_ends_rows_in_runs(rows, ends):
+    assert tokens._trailing(tensor(rows), -100) == ends
+    assert tokens._trailing(tensor(rows), PAD) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "times"),
+    [
+        ([[5, 0, 6, 0, 0], [1, 2, 0, 3, 0]], 2),
+        ([[5, 0, 6, 7, 0], [1, 2, 0, 3, 0]], 0),  # no run: texts after one another
+        ([[5, 0, 6, 0, 0], [1, 2, 4, 3, 0]], 0),  # one row ends without
+        ([[5, 0, 6, 0, 0], [1, 2, 4, 3, 7]], 1),  # half the rows end so
+        ([[5, 0, 6, 0, 0], [1, 2, 4, 3, 7], [1, 2, 4, 3, 7]], 0),
+        ([[5, 0, 0, 6, 0], [1, 0, 2, 0, 0]], 0),  # two beside one another are no end
+    ],
+)
+def test_padding_that_ends_texts(rows, times):
+    assert tokens._inside(tensor(rows), PAD) == times
+
+
+def test_how_far_targets_are_from_the_ids():
+    ids = tensor([[3, 4, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3]])
+    for by, verdict in ((0, "copy"), (1, "right"), (2, "twice"), (3, "")):
+        assert tokens._shift(ids[:, : 6 - by], ids[:, by:], -100, 0) == verdict
+        assert tokens._shift(ids, ids.roll(-by, 1), -100, 0) != ("" if by == 0 else "copy")
+    assert tokens._shift(ids, ids.roll(-1, 1), -100, 0) == "wrapped"
+    two = ids[:, 1:3]  # too few that count
+    assert tokens._equal(ids[:1, :2], two[:1], -100, 1) == 0.0
+    assert tokens._equal(ids, two, -100, 1) == 1.0
+    masked = torch.where(ids[:, 1:] > 5, -100, ids[:, 1:])
+    assert tokens._equal(ids, masked, -100, 1) == 1.0
+    assert tokens._equal(ids, masked, -1, 1) == 0.5
+
+
+# ------------------------------------------------------------------ steps of several losses
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares", "closure", "found"),
+    [
+        ([10, 30], [0.5, 0.5], False, (1, 1)),
+        ([10, 30], [0.5, 0.5], True, (0, 0)),
+        ([10, 30], [0.25, 0.75], False, (1, 0)),
+        ([100, 101], [0.5, 0.5], False, (1, 0)),  # a hundredth more is alike
+        ([100, 102], [0.5, 0.5], False, (1, 1)),
+        ([10], [1.0], False, (0, 0)),
+    ],
+)
+def test_micro_batches(weights, shares, closure, found):
+    window, at = Window(), site()
+    for weight, share in zip(weights, shares, strict=True):
+        window.loss(at, weight, 2.0)
+        window.backward(2.0 * share)
+    window.step(closure)
+    fact = at.fact("X409")
+    assert (fact.looked, fact.found) == found
+    window.step(False)  # the next step has nothing of this one
+    assert fact.looked == found[0]
+
+
+def test_micro_batches_of_which_little_is_known():
+    for spoil in ("two losses", "zero", "another site", "sums"):
+        window, at = Window(), site()
+        for weight in (10, 30):
+            of = site() if spoil == "another site" and weight == 30 else at
+            window.loss(of, weight, 0.0 if spoil == "zero" else 2.0)
+            if spoil == "two losses":
+                window.loss(of, weight, 2.0)
+            window.backward(1.0)
+        if spoil == "sums":
+            at.reductions = Counter(sum=1)
+        window.step(False)
+        assert at.fact("X409").looked == 0, spoil
+
+
+# ------------------------------------------------------------------ averages
+
+
+def one(*cells, grad=False, ended=True, samples=None):
+    held = {(size, terms): Cell(count, total, e) for size, terms, count, total, e in cells}
+    return Pass(Round(10, samples, ended=ended), grad, 0, held)
+
+
+def test_the_pass_that_tells_most():
+    at = site()
+    even, again = (one((10, 10, 2, 3.0, 0)) for _ in range(2))
+    uneven = one((10, 10, 2, 3.0, 0), (5, 5, 1, 4.0, 0))
+    cut = one((10, 10, 2, 3.0, 0), (5, 5, 1, 4.0, 0), ended=False)
+    trained = one((10, 10, 2, 3.0, 0), grad=True)
+    for passes, level, told in (
+        ([even, again], "warning", again),  # of equals the last
+        ([uneven, even], "warning", uneven),
+        ([even, cut], "warning", even),
+        ([even, trained], "warning", even),
+        ([trained, even], "note", trained),
+        ([trained], "warning", trained),
+    ):
+        at.passes = passes
+        assert averages._told(at, level) is told
+    at.passes = []
+    assert averages._told(at, "warning") is None
+
+
+def test_an_average_in_numbers():
+    """25 rows: two batches of 10 whose means are 1 and 2, one of 5 whose mean is 4."""
+    whole = one((10, 10, 2, 3.0, exp(1) + exp(2)), (5, 5, 1, 4.0, exp(4)))
+    assert averages._numbers("X401", whole) == "shown 0.280, right 2.00"
+    assert averages._numbers("X402", whole) == "shown 2.33, right 2.00"
+    assert averages._numbers("X405", whole) == "shown 21.6, right 7.39"
+    assert averages.sizes(whole.sizes) == "2 batches of 10, 1 of 5"
+    assert averages.sizes(Counter({7: 1})) == "1 batch of 7"
+    assert averages.sizes(Counter({7: 1, 8: 2, 9: 1})) == "1 batch of 9, 2 of 8, 1 of 7"
+    assert averages.sizes(Counter({6: 1, 7: 1, 8: 1000, 9: 1})) == "1,003 batches of 6 to 9"
+    assert averages.apart(1.2341, 1.2349) == ("1.234", "1.235")
+    assert averages.apart(1.0, 2.0) == ("1.00", "2.00")
+    assert averages.apart(1.0, 1.0) == ("1.000000", "1.000000")
+
+
+def test_batches_that_were_passed_over():
+    """Of 35 rows every tenth batch was looked at: the loader says how many there were."""
+    seldom = one((10, 10, 2, 3.0, 4.0), (5, 5, 1, 4.0, 9.0), samples=35)
+    assert seldom.told() is seldom
+    seldom.partly = True
+    told = seldom.told()
+    assert {key: (cell.batches, cell.total) for key, cell in told.cells.items()} == {
+        (10, 10): (3, 4.5),
+        (5, 5): (1, 4.0),
+    }
+    assert told.cells[10, 10].exponentials == 6.0
+    other = one((10, 10, 2, 3.0, 4.0), (7, 7, 1, 4.0, 9.0), samples=35)
+    unlike = one((10, 10, 2, 3.0, 4.0), (10, 9, 1, 4.0, 9.0), samples=35)
+    nothing = one((10, 10, 2, 3.0, 4.0))
+    for each in (other, unlike, nothing):
+        each.partly = True
+        assert each.told() is None
+
+
+def test_layers_that_nobody_trains_are_not_evaluated_wrongly():
+    """A model whose parameters no optimiser holds: its mode is somebody else's business."""
+    model, x, y = (
+        nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5)),
+        torch.ones(6, 4),
+        torch.arange(6) % 3,
+    )
+
+    def compute(trained):
+        optimizer = torch.optim.SGD(model.parameters() if trained else [torch.ones(1)], lr=0.1)
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        with torch.no_grad():
+            for _ in range(3):
+                F.cross_entropy(model(x), y)
+
+    assert "X701" in seen(lambda: compute(True))
+    assert "X701" not in seen(lambda: compute(False))

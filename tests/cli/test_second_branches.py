@@ -1,0 +1,195 @@
+"""Second branches of the commands' own functions: pairs of options, rows of pieces, bounds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from xent.cli._arrays import is_number, whole_column
+from xent.cli._data import base_of, check_outputs
+from xent.cli._evaluate import kind_of
+from xent.cli._predictions import Files, Scores, labels_of, stripped, truth_as
+from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
+from xent.cli._tables._doubts import _own_names
+from xent.cli._tables._options import TableOptions, is_array, is_csv
+from xent.cli._trees._options import levels_shown
+
+ASKED = Question(
+    reading=TableOptions(), kind="probs", pattern=None, target="y", weights=None, id=None, by=(),
+    positive=None, labels=None, ignore=None, names=("a", "b"), normalize=False,
+    allow_probabilities=False, base=2.0,
+)  # fmt: skip
+
+
+def refused(sentence, function, *args, **options):
+    with pytest.raises(ValueError, match=sentence):
+        function(*args, **options)
+
+
+def test_one_kind_of_scores_alone():
+    none = dict.fromkeys(("probs", "logits", "log_probs"))
+    assert kind_of(none, normalize=True) == "probs"
+    for one in none:
+        assert kind_of(none | {one: "p_*"}, normalize=False) == one
+        for other in none:
+            if other > one:
+                typed = "--" + one.replace("_", "-"), "--" + other.replace("_", "-")
+                first, last = sorted(typed, key=["--probs", "--logits", "--log-probs"].index)
+                sentence = f"`{first}` must be left out where {last} is given, got both"
+                refused(sentence, kind_of, none | {one: "a", other: "b"}, normalize=False)
+    every = "`--probs` must be left out where --log-probs is given"
+    refused(every, kind_of, dict.fromkeys(none, "*"), normalize=False)
+    assert kind_of(none | {"probs": "p_*"}, normalize=True) == "probs"
+    for one in ("logits", "log_probs"):
+        option = "--" + one.replace("_", "-")
+        sentence = f"`--normalize` must be left out where {option} is given"
+        refused(sentence, kind_of, none | {one: "p_*"}, normalize=True)
+
+
+def test_how_many_levels_a_line_lists():
+    assert levels_shown(None) == {}
+    assert levels_shown("all") == {"max_levels": None}
+    assert levels_shown("1") == {"max_levels": 1}
+    for wrong in ("0", "-1", "1.5", "ALL", ""):
+        refused("`--max-levels` must be a positive integer, or all", levels_shown, wrong)
+
+
+def test_bases():
+    assert (base_of("2"), base_of("0.5"), base_of("e")) == (2.0, 0.5, np.e)
+    refused("`--base` must be a number, or e for nats, got 'E'", base_of, "E")
+
+
+def test_endings_in_capitals():
+    for name, csv, array in (
+        ("a.csv", True, False), ("a.CSV", True, False), ("a.Tsv.GZ", True, False),
+        ("a.csv.zip", False, False), ("a.gz", False, False), ("csv", False, False),
+        ("a.NPZ", False, True), ("a.npy", False, True), ("a.npy.gz", False, False),
+    ):  # fmt: skip
+        assert (is_csv(Path(name)), is_array(Path(name))) == (csv, array), name
+    for option, value in (("separator", ";"), ("decimal", ","), ("na", ["?"]),
+                          ("encoding", "latin1"), ("no_header", True)):  # fmt: skip
+        said = TableOptions(**{option: value})
+        assert said.csv(Path("a.CSV")) is not None
+        typed = f"`--{option.replace('_', '-')}` must go with a .csv or .tsv, got 'a.parquet'"
+        refused(typed, said.csv, Path("a.parquet"))
+    assert TableOptions(separator="\\t").csv(Path("a.csv")).separator == "\t"
+
+
+def test_outputs_differ_from_one_another_and_from_what_is_read(tmp_path):
+    read, one, other = (tmp_path / name for name in ("d.csv", "a", "b"))
+    read.write_text("")
+    (tmp_path / "link").symlink_to(read)
+    check_outputs([read, None], {"--json": one, "--html": other, "--rows": None, "-o": Path("-")})
+    check_outputs([], {"--json": Path("-"), "--html": Path("-")})
+    check_outputs([Path("/dev/null")], {"--json": Path("/dev/null")})
+    for place in (read, tmp_path / "link", tmp_path / "." / "d.csv"):
+        refused("`--json` must differ from what is read", check_outputs, [read], {"--json": place})
+    both = {"--json": one, "--html": other, "--rows": one}
+    refused("`--rows` must differ from `--json`, got '.*a' for both", check_outputs, [read], both)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_ten_rows_that_all_differ_are_no_chance(alone):
+    for rows, own in ((9, False), (10, True)):
+        names = [f"n{k}" for k in range(rows)]
+        cells = pa.array(names if alone else [*names, *["n0"] * rows])
+        assert _own_names(cells, 1 if alone else 2) == ([0] if own else [])
+    gaps = pa.array([f"n{k}" for k in range(9)] + [None, None])
+    assert _own_names(gaps, 1) == []
+    assert _own_names(pa.array(["x"] * 2 + [f"n{k}" for k in range(9)]), 1) == []
+
+
+# ------------------------------------------------------------------ the truth
+
+
+def test_true_classes_as_the_labels_are_written():
+    assert truth_as([True, False], ["0", "1"], coded=False) == ["1", "0"]
+    assert truth_as([True], ["true", "false"], coded=False) == ["true"]
+    assert truth_as([1.0, "2", 3.0], ["1", "2", "3"], coded=False) == ["1", "2", "3"]
+    for given, coded, said in (
+        ([0, 1, 1.0], True, ["cat", "dog", "dog"]),
+        ([0, 1], False, ["0", "1"]),
+        ([-1, 2, 0.5], True, ["-1", "2", "0.5"]),
+    ):
+        assert truth_as(given, ["cat", "dog"], coded=coded) == said
+    # Labels that are numbers themselves are no codes of others.
+    assert truth_as([0, 1], ["7", "8"], coded=True) == ["0", "1"]
+
+
+def test_true_classes_of_a_piece_by_the_rows_of_the_whole():
+    def of(values, first=100, **asked):
+        return codes(replace(ASKED, **asked), pa.table({"y": values}), first).tolist()
+
+    assert of(["b", "a", "b"]) == [1, 0, 1]
+    assert of(["a", "none", "b"], ignore="none") == [0, -1, 1]
+    assert of([0, 1, 1], names=("cat", "dog"), labels="cat,dog") == [0, 1, 1]
+    assert of(pa.array(["b", "a"]).dictionary_encode()) == [1, 0]
+    far = 4 * 2 + MOST_BETWEEN + 1  # apart, so that not every number between is asked about
+    for last in (far - 1, far):
+        assert of([0, last], names=("0", str(last))) == [0, 1]
+    refused("in every row of column 'y', got a missing value at row 101", of, ["a", None])
+    refused("must be one of the labels 'a' or 'b', got 'c' at row 102", of, ["a", "b", "c"])
+    refused("got '2' at row 101", of, [1, 2], names=("0", "1"))
+    refused("got '0' at row 100", of, [0, 1], names=("cat", "dog"))
+
+
+def test_truth_of_another_file_by_its_ids():
+    files = Files(Path("p.csv"), "y", Path("t.csv"), "id")
+    mine = pa.table({"id": ["1", "2"], "p": [0.1, 0.2], "w": [1, 2], "y": ["?", "?"]})
+    theirs = pa.table({"id": ["2", "1"], "y": ["b", "a"], "w": [8, 9], "v": [20, 10]})
+    joined = files._joined(mine, theirs, ["w", "v", "none"]).to_pydict()
+    # The truth is the other file's; any other column that both have is the predictions'.
+    assert joined == {
+        "id": ["1", "2"], "p": [0.1, 0.2], "w": [1, 2], "y": ["a", "b"], "v": [10, 20]
+    }  # fmt: skip
+    twice = pa.table({"id": ["1", "2", "1"]})
+    refused("`FILE` must have every id of 'p.csv' once, got '1' 2 times", files._joined, twice,
+            theirs, [])  # fmt: skip
+    once = replace(files, once=True)
+    assert once._joined(twice, theirs, []).to_pydict()["y"] == ["a", "b", "a"]
+    refused("`--truth` must have every id of 't.csv' once", once._joined, mine, twice, [])
+    for some, sentence in (
+        (["1"], r"`FILE` must have every id in 'p.csv', got none for '2' \(1 row\)"),
+        (["1", "2", "3"], r"`--truth` must have every id in 't.csv', got none for '3'"),
+    ):
+        refused(sentence, files._joined, pa.table({"id": some}), theirs, [])
+    gap = pa.table({"id": ["1", None]})
+    refused("have an id in every row of 'p.csv', got none at row 1", files._joined, gap, theirs, [])
+
+
+def test_labels_name_columns_that_are_numbered():
+    two = Scores(np.array([[0.25, 0.75]]), ["1", "0"])
+    scores, names = labels_of(two, "cat, dog")
+    assert (scores.matrix.tolist(), names) == ([[0.75, 0.25]], ["cat", "dog"])
+    named = Scores(two.matrix, ["b", "a"])
+    for given, said in ((None, ["b", "a"]), ("a,b", ["b", "a"]), ("c,d", ["c", "d"])):
+        scores, names = labels_of(named, given)
+        assert (scores.matrix.tolist(), names) == ([[0.25, 0.75]], said)
+    refused("`--labels` must name the 2 classes, got 3", labels_of, named, "a,b,c")
+    one = Scores(np.array([0.5]), [])  # the probability of one class has no columns to name
+    assert labels_of(one, "a,b") == (one, [])
+
+
+def test_columns_of_lists_that_a_pattern_means():
+    lists = pa.FixedSizeListArray.from_arrays(pa.array([0.5, 0.5]), 2)
+    table = pa.table({"id": ["1"], "probs": lists, "z": lists})
+    for pattern, found in (("z", "z"), ("z_*", "z"), ("probs", "probs"), ("q", None), ("id", None)):
+        assert whole_column(table, table.column_names, pattern, Path("p.parquet")) == found
+    alone = pa.table({"z": lists})
+    assert whole_column(alone, ["z"], "*", Path("p.NPY")) == "z"
+    assert whole_column(table, table.column_names, None, Path("p.npy")) is None
+    for kind, number in ((pa.float32(), True), (pa.int8(), True), (pa.string(), False),
+                         (pa.bool_(), False), (None, False)):  # fmt: skip
+        assert is_number(kind) is number
+
+
+def test_classes_are_called_what_tells_their_columns_apart():
+    assert stripped(["p_a", "p_b"], "p_*") == ["a", "b"]
+    assert stripped(["p_a_x", "p_b_x"], "p_*_x") == ["a", "b"]
+    assert stripped(["p_a", "p_ab"], "p_a,p_ab") == ["a", "ab"]
+    assert stripped(["p_10", "p_1"], "p_1,p_10") == ["10", "1"]
+    assert stripped(["a", "b"], "a,b") == ["a", "b"]
+    assert stripped(["p_a"], "p_a") == ["p_a"]
+    assert stripped(["p_cat_1", "p_cat_2"], "p_*,q") == ["1", "2"]

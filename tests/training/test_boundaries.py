@@ -1,0 +1,168 @@
+"""Where training's rules begin and end: shares, folds, buffers, logits of 0, numbers of rows."""
+
+import struct
+import time
+
+import numpy as np
+import pytest
+
+from xent.training import ArrayRows, MultilabelClassifier, SoftmaxClassifier, compare_losses_fairly
+from xent.training._checkpoint import Checkpoint
+from xent.training._data.idx import read_idx
+from xent.training._fit.dense import read_dense
+from xent.training._split import fold_of_rows, hold_out
+
+
+def test_so_many_rows_are_held_out():
+    for rows, share, held in ((10, 0.26, 3), (10, 0.24, 2), (7, 0.5, 4), (10, 0.05, None),
+                              (10, 0.06, 1), (10, 0.8, 8), (10, 0.94, None)):  # fmt: skip
+        labels = np.arange(rows) % 2
+        if held is None:
+            with pytest.raises(ValueError, match="`validation` must hold out from 1 to 8 rows"):
+                hold_out(labels, share, 0)
+            continue
+        found = hold_out(labels, share, 0)
+        assert found.sum() == held
+        assert np.bincount(labels[~found], minlength=2).min() >= 1
+    with pytest.raises(ValueError, match="must have two rows of a class to hold one out"):
+        hold_out(np.arange(4), 0.5, 0)
+
+
+def test_folds_may_be_as_many_as_rows():
+    labels = np.array([0, 0, 0, 1, 1, 1, 1])
+    folds = fold_of_rows(labels, 3, 0)
+    assert all(np.bincount(folds[labels == c], minlength=3).min() >= 1 for c in (0, 1))
+    with pytest.raises(ValueError, match=r"`folds` must be at most .*, got 4, and 3 rows of 0"):
+        fold_of_rows(labels, 4, 0)
+    several = np.array([[1, 0], [1, 1], [0, 1], [0, 0]])
+    assert sorted(fold_of_rows(several, 4, 0)) == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="`folds` must be at most the rows, got 5, and 4 rows"):
+        fold_of_rows(several, 5, 0)
+
+
+def test_a_label_that_is_as_probable_as_not_is_there():
+    model = MultilabelClassifier(epochs=1, random_state=0, progress=False)
+    model.fit([[0.0], [1.0]], [[1, 0], [0, 1]])
+    model.coefs_[0][:] = [[1.0], [-1.0]]
+    model.intercepts_[0][:] = 0.0
+    assert model.predict_proba([[0.0]]).tolist() == [[0.5, 0.5]]
+    assert model.predict([[0.0], [2.0], [-2.0]]).tolist() == [[1, 1], [1, 0], [0, 1]]
+
+
+# ------------------------------------------------------------------ checkpoints
+
+
+def run(path, **options):
+    options = {"epochs": 3, "batch_size": 2, "random_state": 0, "progress": False} | options
+    X, y = np.arange(6.0)[:, None] / 6, [0, 0, 0, 1, 1, 1]
+    return SoftmaxClassifier(**options).fit(X, y, checkpoint=path)
+
+
+def test_a_run_that_is_over_says_the_same_again(tmp_path):
+    first = run(tmp_path / "c")
+    again = run(tmp_path / "c")
+    assert again.history_ == first.history_
+    assert again.coefs_[0].tolist() == first.coefs_[0].tolist()
+    assert len(run(tmp_path / "c", epochs=4).history_["loss"]) == 4
+    with pytest.raises(ValueError, match="`checkpoint` must be of at most epochs=3, got one of 4"):
+        run(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"learning_rate": 0.25},
+        {"batch_size": 3},
+        {"random_state": 1},
+        {"optimizer": "adam"},
+        {"schedule": "ConstantLR:total_iters=3"},
+        {"schedule": "PolynomialLR:total_iters=2"},
+        {"hidden": (2,)},
+        {"loss": "mse_softmax"},
+    ],
+)
+def test_a_run_with_other_options_is_another(tmp_path, other):
+    """Also one whose schedule has the same options, and another name."""
+    given = {"schedule": "ConstantLR:total_iters=2"} if "schedule" in other else {}
+    run(tmp_path / "c", **given)
+    with pytest.raises(ValueError, match="`checkpoint` must be of the same run, got one with"):
+        run(tmp_path / "c", **given | other)
+
+
+def test_when_it_is_time_to_write(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for every, later, due in ((5.0, 4.9, False), (5.0, 5.0, True), (5.0, 6.0, True),
+                              (None, 1e9, False)):  # fmt: skip
+        now[0] = 100.0
+        held = Checkpoint(tmp_path / "c", {}, [], {}, allow_other_bits=False, every=every)
+        now[0] += later
+        assert held.due is due
+
+
+# ------------------------------------------------------------------ rows, and files of them
+
+
+def test_rows_of_a_block_are_numbered_from_the_first_block():
+    X = np.zeros((6, 2))
+    X[4, 1] = np.inf
+    rows = ArrayRows(X, block_rows=3)
+    rows.read(0)
+    with pytest.raises(ValueError, match=r"`X` must be finite in float32, .* in row 4"):
+        rows.read(1)
+
+
+def test_buffers_that_are_just_full():
+    """As many blocks as fit, by counting: a buffer of 4 rows holds two blocks of 2."""
+    for sizes, buffer, parts in (([2, 2, 2, 2], 4, 2), ([2, 2, 2, 2], 5, 2), ([2, 2, 2, 2], 3, 4),
+                                 ([3, 3], 1, 2), ([2, 2], 100, 1)):  # fmt: skip
+        rows = ArrayRows(np.zeros((sum(sizes), 1)), block_rows=sizes[0], buffer_rows=buffer)
+        found = list(rows.orders(seed=0, epoch=0))
+        assert len(found) == parts
+        assert sorted(b for held, _ in found for b in held) == list(range(len(sizes)))
+        for held, order in found:
+            assert sorted(order) == list(range(sum(sizes[b] for b in held)))
+
+
+@pytest.mark.parametrize("dimensions", [1, 8, 9])
+def test_idx_has_up_to_eight_dimensions(tmp_path, dimensions):
+    path = tmp_path / "a.idx"
+    head = struct.pack(f">BBBB{dimensions}I", 0, 0, 0x0B, dimensions, 2, *[1] * (dimensions - 1))
+    path.write_bytes(head + struct.pack(">hh", -1, 300))
+    if dimensions > 8:
+        with pytest.raises(ValueError, match="cannot be read as IDX: its first bytes are not"):
+            read_idx(path)
+        return
+    found = read_idx(path)
+    assert found.shape == (2, *[1] * (dimensions - 1))
+    assert found.ravel().tolist() == [-1, 300]
+    for cut in (head[:-1], head, head + b"\0\0\0", head + bytes(5)):
+        path.write_bytes(cut)
+        with pytest.raises(ValueError, match="cannot be read as IDX: it"):
+            read_idx(path)
+
+
+def test_every_seed_starts_elsewhere():
+    X, y = np.arange(8.0)[:, None] / 8, np.array([0, 0, 1, 0, 1, 0, 1, 1])
+    like = SoftmaxClassifier(hidden=(3,), epochs=2, random_state=0, progress=False)
+    found = compare_losses_fairly(
+        X, y, ["cross_entropy", "mse_softmax"], validation=(X, y), classifier=like, rates=[1.0],
+        seeds=3,
+    )  # fmt: skip
+    for result in found.results:
+        assert len({*result.bits}) == len({*result.shared_bits}) == 3
+    assert found.columns[1] == "bits at 0.5"
+    assert str(found).splitlines()[0].split("  ")[0] == "loss"
+    alone = like.set_params(random_state=2, learning_rate=1.0).fit(X, y, validation=(X, y))
+    assert found.results[0].bits[2] == alone.history_["validation_bits"][-1]
+
+
+@pytest.mark.parametrize("kind", ["?", "i1", "u1", ">i2", "<i4", ">i8", "u8"])
+def test_masks_of_every_kind_of_whole_numbers(kind):
+    given = [[[1, 0], [0, 1]]] if kind in ("?", "u1", "u8") else [[[1, 0], [-100, 1]]]
+    found = read_dense("y", np.array(given, kind), (1, 2, 2, 2), -100)
+    assert np.asarray(found.values).tolist() == given
+    wide = np.array([[300, 0]], ">i4")
+    assert np.asarray(read_dense("y", wide, (1, 301, 2), None).values).tolist() == [[300, 0]]
+    with pytest.raises(ValueError, match="got 300"):
+        read_dense("y", wide, (1, 300, 2), None)
