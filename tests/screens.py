@@ -48,12 +48,11 @@ def scenes():
 
 
 def screens(name, scene):
-    """Return what is recorded under each command of a scene, by the command."""
+    """Return what is recorded under each command of a scene; the last time, where it comes twice."""
     found, command = {}, None
     for line in scenes()[name, scene]:
         if line.startswith("$ "):
             command = line[2:]
-            assert command not in found, f"{command} stands twice"
             found[command] = []
         elif command is not None and not line.startswith("# "):
             found[command].append(line)
@@ -137,3 +136,36 @@ def _plain(text, digits=6):
     for pattern, instead in OF_THE_MACHINE:
         text = pattern.sub(instead, text)
     return [line.rstrip() for line in text.splitlines() if not line.startswith(NOT_SAID_AGAIN)]
+
+
+def files(name, scene):
+    """Return the lines of every file that a scene writes, by its name."""
+    found, lines = {}, iter(scenes()[name, scene])
+    for line in lines:
+        if line.startswith("<< "):
+            found[line.split()[1]] = list(iter(lambda: next(lines), ">>"))
+    return found
+
+
+def columns(name, scene, file, separator=","):
+    """Return the columns of a table that a scene writes: numbers where all cells are, else text."""
+    head, *rows = (line.split(separator) for line in files(name, scene)[file])
+    found = {}
+    for title, cells in zip(head, zip(*rows, strict=True), strict=True):
+        try:
+            found[title] = np.array([float(cell) if cell else np.nan for cell in cells])
+        except ValueError:
+            found[title] = np.array(cells)
+    return found
+
+
+def figures(line):
+    """Return the numbers of a line, signs and powers with them."""
+    found = re.findall(r"(?<![\w.])[-+]?(?:\d[\d,]*\.?\d*(?:e[-+]?\d+)?|inf)(?![\w.]\d)", line)
+    return [float(number.replace(",", "")) for number in found]
+
+
+def line_of(screen, start):
+    """Return what follows on the one line that begins so, blanks in front left out."""
+    (found,) = [line for line in screen if line.strip().startswith(start)]
+    return found.strip().removeprefix(start)
