@@ -3,7 +3,7 @@
 A file holds scenes. A scene begins with a line ``== NAME`` and has a folder of its own. It writes
 small files (``<< NAME``, the lines, ``>>``), runs commands (``$ xent ...``), and looks at what they
 wrote (``$ show NAME``, of JSON some keys alone, of other files so many digits). Lines for a Parquet file are CSV, and
-``<< x.parquet 2`` has row groups of two rows; those for an NPZ are ``NAME = LISTS``. Under a command
+``<< x.parquet 2``` has row groups of two rows; those for an NPZ are ``NAME = LISTS``. Under a command
 stand its stdout, its stderr with ``! `` in front of each line, and ``= CODE`` where it ends with
 another exit code than 0. Lines that begin with ``# `` say where the figures come from.
 
@@ -43,7 +43,7 @@ def scenes():
         for scene in re.split(r"(?m)^== ", path.read_text(encoding="utf8"))[1:]:
             name, _, lines = scene.partition("\n")
             assert (path.stem, name) not in found, (path.stem, name)
-            found[path.stem, name] = lines.splitlines()
+            found[path.stem, name] = lines.strip().splitlines()
     return found
 
 
@@ -75,7 +75,9 @@ def play(lines, folder):
             said += [line, *_printed(shlex.split(line[2:]), folder)]
         elif line.startswith("# "):
             said.append(line)
-    return [*said, ""]
+    while not said[-1]:  # blank lines at the end part two scenes
+        said.pop()
+    return said
 
 
 def _write(path, lines, rows=1000):

@@ -20,6 +20,6 @@ def test_screen(name, scene, tmp_path, monkeypatch):
     lines = play(SCENES[name, scene], tmp_path)
     if os.environ.get("XENT_RECORD_SCREENS"):
         SCENES[name, scene] = lines
-        parts = [f"== {s}\n" + "\n".join(SCENES[n, s]) for n, s in SCENES if n == name]
+        parts = ["\n".join([f"== {s}", *SCENES[n, s], ""]) for n, s in SCENES if n == name]
         (HERE / f"{name}.txt").write_text("\n".join(parts), encoding="utf8")
     assert lines == SCENES[name, scene]
