@@ -5,7 +5,7 @@ small files (``<< NAME``, the lines, ``>>``), runs commands (``$ xent ...``), an
 wrote (``$ show NAME``, of JSON some keys alone, of other files so many digits). Lines for a Parquet file are CSV, and
 ``<< x.parquet 2``` has row groups of two rows; those for an NPZ are ``NAME = LISTS``. Under a command
 stand its stdout, its stderr with ``! `` in front of each line, and ``= CODE`` where it ends with
-another exit code than 0. Lines that begin with ``# `` say where the figures come from.
+another exit code than 0. Lines that begin with ``# `` in front of all commands say what the data are.
 
 What a machine may change is not recorded: seconds, versions, and digits of a number past the sixth.
 """
@@ -54,7 +54,7 @@ def screens(name, scene):
         if line.startswith("$ "):
             command = line[2:]
             found[command] = []
-        elif command is not None and not line.startswith("# "):
+        elif command is not None:
             found[command].append(line)
     return found
 
@@ -73,7 +73,7 @@ def play(lines, folder):
             place = end + 1
         elif line.startswith("$ "):
             said += [line, *_printed(shlex.split(line[2:]), folder)]
-        elif line.startswith("# "):
+        elif line.startswith("# ") and not any(one.startswith("$ ") for one in said):
             said.append(line)
     while not said[-1]:  # blank lines at the end part two scenes
         said.pop()
