@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from xent.cli import _data
 from xent.cli._help import one_of
 
 if TYPE_CHECKING:
@@ -176,9 +177,10 @@ def _config(
     """Return the settings of a project, with what the command line says instead."""
     from xent.audit._config import from_table, load
 
-    given = from_table(
-        {"select": select or [], "ignore": ignore or [], "fail-on": fail_on or "warning"}
-    )
+    with _data.words("select", "ignore", **{"fail-on": "--fail-on"}):
+        given = from_table(
+            {"select": select or [], "ignore": ignore or [], "fail-on": fail_on or "warning"}
+        )
     return load(folder).but(
         select=given.select if select else None,
         ignore=given.ignore if ignore else None,

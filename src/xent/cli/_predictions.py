@@ -106,7 +106,7 @@ class Files:
             lost = [name for name in names if name not in known]
             if lost:
                 rows = _check.count(len(lost), "row")
-                got = f"none for {_check.join_names(lost, limit=3)} ({rows})"
+                got = f"none for {_check.join_names([*dict.fromkeys(lost)], limit=3)} ({rows})"
                 raise _check.invalid(argument, f"have every id in {str(path)!r}", got)
         taken = truth.take([place[name] for name in mine])
         for name in (self.target, *others):

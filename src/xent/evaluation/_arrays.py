@@ -78,8 +78,10 @@ def _plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.float64) if every else values
 
 
-def weights_of(value: Any, rows: int, *, some_count: bool = True) -> NDArray[np.float64]:
-    """Return how much each row counts: finite, 0 or more, not all 0."""
+def weights_of(
+    value: Any, rows: int, *, some_count: bool = True, first: int = 0
+) -> NDArray[np.float64]:
+    """Return how much each row counts: finite, 0 or more, not all 0; the first has a number."""
     weight = array_of("sample_weight", value)
     if weight.shape != (rows,) or weight.dtype.kind not in "fiub":
         got = f"the shape {weight.shape} of {weight.dtype}"
@@ -91,7 +93,8 @@ def weights_of(value: Any, rows: int, *, some_count: bool = True) -> NDArray[np.
         raise _check.invalid("sample_weight", must, f"{weight.max():g}", advice)
     if bad.any():
         row = int(bad.argmax())
-        raise _check.invalid("sample_weight", "be finite, 0 or more", f"{weight[row]} at row {row}")
+        got = f"{weight[row]} at row {first + row}"
+        raise _check.invalid("sample_weight", "be finite, 0 or more", got)
     if some_count and not weight.any():
         raise _check.invalid("sample_weight", "have one above 0", "none")
     return weight

@@ -134,8 +134,9 @@ def predictions(
     normalize: bool,
     allow_probabilities: bool,
     some_count: bool = True,
+    first: int = 0,
 ) -> Predictions:
-    """Check what `evaluate` was given and bring it into one form."""
+    """Check what `evaluate` was given, from the row of a number on, and bring it into one form."""
     kind, value = one_of_three(probs, logits, log_probs, normalize=normalize)
     names = names_of(labels)
     scores, epsilon = scores_of(kind, value)
@@ -158,17 +159,17 @@ def predictions(
     if names is not None and len(names) != classes:
         raise _check.invalid("labels", f"name the {classes} classes", len(names))
     _check_index(target, value)
-    truth = truth_of(target, names, len(scores), classes, ignore)
+    truth = truth_of(target, names, len(scores), classes, ignore, first)
     weight = (
         None
         if sample_weight is None
-        else weights_of(sample_weight, len(scores), some_count=some_count)
+        else weights_of(sample_weight, len(scores), some_count=some_count, first=first)
     )
     if some_count and (truth < 0).all():
         raise _check.invalid("target", "have a row that is not ignored", "none")
     labels = list(range(classes)) if names is None else names
     named = names is not None
-    return Predictions(kind, scores, kind, epsilon, normalize, truth, labels, named, weight)
+    return Predictions(kind, scores, kind, epsilon, normalize, truth, labels, named, weight, first)
 
 
 def _one_column(kind: str, shape: tuple[int, ...]) -> ValueError:

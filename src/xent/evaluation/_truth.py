@@ -61,9 +61,12 @@ def _whole(name: Any) -> Any:
 
 
 def truth_of(
-    target: Any, names: list[Any] | None, rows: int, classes: int, ignore: Any
+    target: Any, names: list[Any] | None, rows: int, classes: int, ignore: Any, first: int = 0
 ) -> NDArray[np.int64]:
-    """Return the column that was true in each row, -1 where the target says to ignore it."""
+    """Return the column that was true in each row, -1 where the target says to ignore it.
+
+    A refusal counts rows from ``first`` on.
+    """
     if names is not None:
         number = {name: i for i, name in enumerate(names)}
         values = values_of(target)
@@ -75,7 +78,7 @@ def truth_of(
         if (found == -2).any():
             row = int((found == -2).argmax())
             must = f"be one of the labels {_check.join_names(names)}"
-            raise _check.invalid("target", must, f"{values[row]!r} at row {row}")
+            raise _check.invalid("target", must, f"{values[row]!r} at row {first + row}")
         return found
     raw = array_of("target", target)
     if raw.shape != (rows,):
@@ -88,7 +91,7 @@ def truth_of(
         if np.isnan(raw).any():
             row = int(np.isnan(raw).argmax())
             must = "have a class in every row"
-            raise _check.invalid("target", must, f"nan at row {row}", "Leave such rows out.")
+            raise _check.invalid("target", must, f"nan at row {first + row}", "Leave such rows out.")
         if bool((np.isfinite(raw) & (raw == np.trunc(raw))).all()):
             raw = raw.astype(np.int64)  # 0.0 and 1.0, as a column with gaps once had them
     if raw.dtype.kind not in "iub":
@@ -105,7 +108,7 @@ def truth_of(
         row = int(outside.argmax())
         if outside[row]:
             must = f"be from 0 to {classes - 1}, the class numbers"
-            raise _check.invalid("target", must, f"{raw[row]} at row {row}")
+            raise _check.invalid("target", must, f"{raw[row]} at row {first + row}")
     whole: NDArray[np.int64] = np.ascontiguousarray(raw, np.int64)
     return whole if skipped is None else np.where(skipped, -1, whole)
 

@@ -225,8 +225,9 @@ def _add(one: Accumulator, question: Question, table: Any, first: int, scores: A
         found = predictions(
             truth, *given.values(), labels=None, positive=None, sample_weight=weight, ignore=ignore,
             normalize=question.normalize, allow_probabilities=True, some_count=False,
+            first=first,
         )  # fmt: skip
-        found = replace(found, labels=list(question.names), named=True, first=first)
+        found = replace(found, labels=list(question.names), named=True)
         one.add(
             found,
             {name: table.column(name).to_pylist() for name in question.by},

@@ -115,9 +115,11 @@ def compare_losses(
             rates=grid,
             seeds=seeds,
         )
+    from xent import _check
+
     typer.echo(
-        f"{len(rows.labels):,} rows to train on, {len(held.labels):,} held out; {epochs} epochs, "
-        f"{seeds} seeds. Held-out bits a row, fewer are better.\n"
+        f"{len(rows.labels):,} rows to train on, {len(held.labels):,} held out; "
+        f"{_check.count(epochs, 'epoch')}, {seeds} seeds. Held-out bits a row, fewer are better.\n"
     )
     typer.echo(str(found))
     if "double_softmax" in names:

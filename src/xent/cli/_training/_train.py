@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -436,4 +437,5 @@ def parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]
 
     with train_words():
         held = hold_out(rows.labels, share, seed)
-    return rows.rows(~held), rows.rows(held)
+    # Rows that were left out are told once, of those to train on.
+    return replace(rows.rows(~held), dropped=rows.dropped), rows.rows(held)

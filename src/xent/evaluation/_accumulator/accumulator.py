@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -189,13 +188,13 @@ class Accumulator:
         """
         if is_empty(target):
             return
+        first = self._seen if first_row is None else first_row
         given = predictions(
             target, probs, logits, log_probs, labels=self._given_labels, positive=self._positive,
             sample_weight=sample_weight, ignore=self._ignore, normalize=self._normalize,
-            allow_probabilities=True, some_count=False,
+            allow_probabilities=True, some_count=False, first=first,
         )  # fmt: skip
-        first = self._seen if first_row is None else first_row
-        given, count = replace(given, first=first), len(given.truth)
+        count = len(given.truth)
         columns = {name: column_of(f"by[{name!r}]", v, count) for name, v in (by or {}).items()}
         named = None if ids is None else column_of("ids", ids, count)
         self.add(given, columns, named)
