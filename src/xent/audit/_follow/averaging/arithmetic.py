@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import averages, recursions, windows
-from xent.audit._follow.pytorch import tensors
+from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -149,6 +149,8 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         left, right = right, left
     if isinstance(left, Const) and left.value == 0 and isinstance(right, Loss | Tensor):
         return right
+    if isinstance(left, Zero | Total):
+        right = unread_losses.supposed(run, right, node) or right
     if isinstance(left, Zero):
         if isinstance(right, Zero):
             return left
@@ -173,7 +175,9 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         if isinstance(one, Loss):
             if recursions.is_before(other):
                 return recursions.added(run, one)
-            return one if _number(other) or isinstance(other, Zero) else one.but(scale=None)
+            if _number(other) or isinstance(other, Zero):
+                return one
+            return one.but(supposed="loss") if run.ran else one.but(scale=None)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "+")
@@ -197,6 +201,7 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
         exp=False,
         assumed=left.assumed or right.assumed,
         by_name=left.by_name or right.by_name,
+        supposed=next((s for s in ("loss", "sizes") if s in (left.supposed, right.supposed)), ""),
         weighted=False,
         over=left.over if left.over == right.over else (),
     )

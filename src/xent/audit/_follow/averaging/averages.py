@@ -71,7 +71,7 @@ def _added_twice(run: Walk, total: Total, term: Loss, node: ast.AST) -> None:
     """X410: a round adds the same loss again, by the same words."""
     module, first = total.place
     one = isinstance(total.term, Loss) and total.term.backward is term.backward  # of one call
-    if not one or first is node or module is not run.frame.module or total.emptied:
+    if not one or first is node or module is not run.frame.module or total.emptied or term.supposed:
         return
     if total.under == run.under() and _added(first) == _added(node) != "":
         _, line, _ = module.source.position(getattr(first, "lineno", 1), 0)
@@ -87,7 +87,7 @@ def _added(node: ast.AST) -> str:
 def _graph(run: Walk, total: Total, node: ast.AST) -> None:
     """X408: the tensor itself is added, with its graph."""
     term = total.term
-    if not isinstance(term, Loss) or not term.grad or run.without_grad:
+    if not isinstance(term, Loss) or not term.grad or run.without_grad or term.supposed:
         return
     if term.backward:  # backward was called already, so the sum is not differentiated
         run.report("X408", run.place_of_loop(node, total.loops[-1]))
@@ -110,6 +110,22 @@ def _divided_when_added(run: Walk, total: Total, node: ast.AST) -> None:
 
 def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     """Divide a total: judge the average that this makes."""
+    before = len(run.pending)
+    mean = _divided(run, total, divisor, node)
+    _mark(run, before, total.term)
+    return mean
+
+
+def _mark(run: Walk, before: int, term: Value) -> None:
+    """Leave to a run what was found of a loss that is supposed to be one."""
+    if isinstance(term, Loss) and term.supposed:
+        for found in run.pending[before:]:
+            both = (found.supposed, term.supposed)
+            found.supposed = "loss" if "loss" in both else "sizes"
+            found.losses = (term.place,)
+
+
+def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     term, loop = total.term, total.loops[-1]
     if not isinstance(term, Loss):
         if isinstance(term, (Const, BatchSize)):
@@ -196,6 +212,14 @@ def _never_reset(run: Walk, total: Total, divisor: Value, place: object) -> None
 
 def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object) -> None:
     """Judge an average by what is added up and what its divisor counts."""
+    before = len(run.pending)
+    _judge(run, total, term, counted, divisor, place)
+    _mark(run, before, term)
+
+
+def _judge(
+    run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object
+) -> None:
     loop = total.loops[-1]
     facts = {"divisor": _name(divisor), "size": "len(x)"}
     if term.exp:
@@ -219,7 +243,7 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
         return
     if term.assumed and not term.nominal:
         sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
-        if sums or counted == "sampler" or term.scale != 0:
+        if (sums and not run.ran) or counted == "sampler" or term.scale != 0:
             return
     if term.nominal and term.scale == 0:
         if counted in ("samples", "padded"):
@@ -237,6 +261,7 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
     elif term.scale == 0 and counted in ("samples", "padded"):
         level = "warning" if term.assumed else None
         facts["over"] = f"{_where(term)}," if term.assumed else ""
+        facts["supposed"] = "loss" if term.by_name else ""
         run.report("X401", place, losses=(term.place,), level=level, **facts)  # type: ignore[arg-type]
     elif term.scale == 0 and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))
@@ -274,10 +299,14 @@ def _where(term: Loss) -> str:
 
 def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
-    if sizes.even(run, loop) or not loops.is_batches(loop):
+    if not loops.is_batches(loop):
         return
-    last = sizes.last_batch(run, loop)
+    even = sizes.even(run, loop)
+    if even and (not run.ran or sizes.surely_even(run, loop)):
+        return
+    last = None if even else sizes.last_batch(run, loop)
     facts = {"over": over, "size": "len(x)", "loop": loop, "seen": last}
+    facts["supposed"] = "sizes" if even else ""
     run.report("X402", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
 
 

@@ -62,6 +62,8 @@ def _total(
     term, loop = shown.term, shown.loops[-1]
     if not isinstance(term, Loss) or term.over or term.weighted or shown.emptied:
         return
+    if term.supposed:
+        return
     if average is None or not loops.is_batches(loop) or term.scale is None:
         return
     run.report("X404", run.place(node), label=repr(label.strip(" :=")[-30:]))
@@ -70,6 +72,8 @@ def _total(
 def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, node: ast.AST) -> None:
     loop = shown.loop
     if loop is None or run.is_open(loop) or not loops.is_batches(loop) or shown.carried:
+        return
+    if shown.supposed:
         return
     if shown.over:
         averages.last_divided(run, shown)
