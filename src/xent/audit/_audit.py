@@ -15,6 +15,7 @@ from xent.audit._catalogue import FINDING_LEVELS, RULES
 from xent.audit._config import Config, load
 from xent.audit._files import collect
 from xent.audit._finding import Finding, finding
+from xent.audit._follow.loaded import SeenCalls
 from xent.audit._follow.script import follow
 from xent.audit._report import AuditReport
 from xent.audit._source import Script, read
@@ -92,7 +93,7 @@ class ScriptsRead:
         return AuditReport(sorted(findings), len(self.sites), list(self.not_followed))
 
 
-def reading(paths: list[Path], config: Config, *, ran: bool = False) -> ScriptsRead:
+def reading(paths: list[Path], config: Config, *, ran: SeenCalls | None = None) -> ScriptsRead:
     """Read files, each followed from its first line to its last.
 
     Of files that ``ran``, what they imported is followed too, wherever it lies, and findings may be
@@ -108,7 +109,7 @@ def reading(paths: list[Path], config: Config, *, ran: bool = False) -> ScriptsR
             gc.enable()
 
 
-def _reading(paths: list[Path], config: Config, ran: bool) -> ScriptsRead:
+def _reading(paths: list[Path], config: Config, ran: SeenCalls | None) -> ScriptsRead:
     read_files, kept = ScriptsRead(), 0
     for path in collect(paths, config):
         key = path.resolve()

@@ -7,12 +7,32 @@ After a run the modules are loaded, and say themselves where their code stands.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
 
 # What reading knows by its names (torchmetrics' MeanMetric, timm's models), or holds no losses.
 NOT_READ = {"apex", "peft", "timm", "torchmetrics", "xent"}
 NOT_READ |= {"matplotlib", "PIL", "scipy", "tensorboard", "wandb", "yaml"}
+
+
+@dataclass(frozen=True)
+class SeenCalls:
+    """What a run tells reading: which function each call led to on the way to a loss."""
+
+    to: dict[tuple[str, int, int], set[tuple[str, str]]] = field(default_factory=dict)
+
+    def add(self, call: tuple[str, int, int], function: tuple[str, str]) -> None:
+        """Note that a call (file, line, column) led to a function (file, full name)."""
+        self.to.setdefault(call, set()).add(function)
+
+    def function(self, path: Path, line: int, column: int) -> tuple[Path, str] | None:
+        """Return the one function of a file that a call always led to."""
+        found = self.to.get((str(path.resolve()), line, column), set())
+        if len(found) != 1:
+            return None
+        ((file_, name),) = found
+        return (Path(file_), name) if file_.endswith(".py") and Path(file_).is_file() else None
 
 
 def file(name: str) -> Path | None:

@@ -110,7 +110,8 @@ class Walk:
         self.flags: set[str] = set()
         self.past: list[Loop] = []  # loops that ended, in which losses were computed
         self.instances: list[Instance] = []
-        self.ran = modules.ran  # a run confirms what is supposed of unknown code
+        self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
+        self.made: dict[Value, Instance] = {}  # of classes that only the run saw made
 
     def evaluate(self, node: ast.expr) -> Value:
         """Return what an expression holds."""

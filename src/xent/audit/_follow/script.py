@@ -10,7 +10,7 @@ from pathlib import Path
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
-from xent.audit._follow import loops
+from xent.audit._follow import loaded, loops
 from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers
@@ -38,14 +38,18 @@ class Followed:
 
 
 def follow(
-    source: Script, sources: dict[Path, Script], config: Config, *, ran: bool = False
+    source: Script,
+    sources: dict[Path, Script],
+    config: Config,
+    *,
+    ran: loaded.SeenCalls | None = None,
 ) -> Followed:
     """Follow a script that was read; ``sources`` are files that were read already.
 
     Of a script that ``ran`` more is told: what its files import is loaded, and what is supposed of
     unknown code is marked, so that what the run saw confirms it.
     """
-    run = Walk(Modules(source, sources, ran=ran), config, WALKER)
+    run = Walk(Modules(source, sources, ran), config, WALKER)
     result = Followed(sites=run.sites, not_followed=run.not_followed)
     try:
         statements.run_module(run, run.modules.script)

@@ -7,7 +7,9 @@ hundred after them, and a smaller batch are looked at by every rule.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run.frames import Location, location, locations, of_user
 from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
@@ -234,7 +237,8 @@ class Observer:
 
     def _callers(self, frame: FrameType | None) -> tuple[Location, ...]:
         """Return the calls that led to a frame; each way is looked up once."""
-        way, above = [], frame
+        way: list[tuple[int, int]] = []
+        above = frame
         while above is not None and len(way) < DEEPEST:
             way.append((id(above.f_code), above.f_lasti))
             above = above.f_back
@@ -248,6 +252,16 @@ class Observer:
                     self.codes.append(frame.f_code)
                     frame = frame.f_back
         return known
+
+    def seen_calls(self) -> SeenCalls:
+        """Return which function each call led to, on the ways to the losses."""
+        found = SeenCalls()
+        for site in self.sites.values():
+            for way in {site.callers, *(each.callers for each in site.passes)}:
+                for inner, outer in pairwise((site.place, *way)):
+                    file = os.path.realpath(outer.file)
+                    found.add((file, outer.line, outer.column), (inner.file, inner.function))
+        return found
 
     def _look(self, site: Site, call: LossCall, value: float | None) -> None:
         call.reduction = reductions.named(call.options)

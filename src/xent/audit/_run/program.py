@@ -86,7 +86,7 @@ def run(script: Path, arguments: Sequence[str], config: Config, steps: int | Non
         from xent.audit._run.settle import settled
 
         try:
-            found = _read_again(found, script, config, folder)
+            found = _read_again(watch.observer, found, script, config, folder)
             return Ran(settled(watch.observer, found, config, folder), code, interrupted)
         except Exception as error:
             watch.failed.append(f"the run (xent failed: {type(error).__name__}: {error})")
@@ -96,12 +96,14 @@ def run(script: Path, arguments: Sequence[str], config: Config, steps: int | Non
     return Ran(found.report(config), code, interrupted)
 
 
-def _read_again(before: ScriptsRead, script: Path, config: Config, folder: Path) -> ScriptsRead:
+def _read_again(
+    observer: Observer, before: ScriptsRead, script: Path, config: Config, folder: Path
+) -> ScriptsRead:
     """Read a script that ran, with what it has loaded; as it was, if it left nothing to read."""
     now = os.getcwd()
     try:
         os.chdir(folder)
-        return reading([script], config, ran=True)
+        return reading([script], config, ran=observer.seen_calls())
     except (OSError, ValueError):
         return before
     finally:

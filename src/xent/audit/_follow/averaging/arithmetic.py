@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages, recursions, windows
+from xent.audit._follow.averaging import averages, never_added, recursions, windows
 from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -350,7 +350,7 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
         windows.divided_twice(run, left.of, (left.divisor, right), node)
         return left if _number(right) else Opaque("quotient")
     if isinstance(left, Zero):
-        averages.nothing_added(run, left, right, node)
+        never_added.nothing_added(run, left, right, node)
         return Opaque("zero")
     if isinstance(left, Loss):
         return _divided_loss(run, left, right, node)
@@ -397,7 +397,7 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         return left.but(scale=None)
     if isinstance(right, Length | Expression | Total | Index):
         if left.loop is not None and not run.is_open(left.loop):
-            averages.one_batch_divided(run, left, right, node)
+            never_added.one_batch_divided(run, left, right, node)
             return Opaque("quotient")
         return left.but(over=(*left.over, (right, run.place(node))))
     if isinstance(right, Opaque) and left.scale == 1:

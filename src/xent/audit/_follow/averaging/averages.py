@@ -11,7 +11,7 @@ import ast
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import sizes, windows
+from xent.audit._follow.averaging import never_added, sizes, windows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -45,12 +45,20 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
             outer = [loop for loop in run.loops if loop not in entered]
             return term.but(scale=None, over=(), loop=outer[-1] if outer else None)
         total = Total(entered, term, run.place(node), start=zero, under=run.under())
+        if never_added.of_another_loop(run, total, node):
+            return Opaque("total")
         _divided_when_added(run, total, node)
         _graph(run, total, node)
         return total
     if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
         return Opaque("total")
     return Total(entered, term, run.place(node), start=zero, under=run.under())
+
+
+def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> Total | None:
+    """Return the total of a list that a loss is appended to."""
+    total = Total(entered, term, run.place(node), under=run.under())
+    return None if never_added.of_another_loop(run, total, node) else total
 
 
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
@@ -361,42 +369,6 @@ def mean_over_batch(run: Walk, loss: Loss, node: ast.AST) -> None:
         divisor="the size of the batch again",
         fix="show loss.item() as it is, or sum with reduction='sum'",
     )
-
-
-def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> None:
-    """X407: after the loop one batch's loss is divided as if it were the total."""
-    if loss.loop is None or not loops.is_batches(loss.loop):
-        return
-    if loops.counts(divisor, loss.loop) in ("batches", "samples"):
-        run.report(
-            "X407",
-            run.place(node),
-            name="the loss",
-            what="it is that of the last batch alone",
-            size="len(x)",
-        )
-
-
-def last_divided(run: Walk, loss: Loss) -> None:
-    """X407: after the loop the last batch's loss is shown, divided by how many there were."""
-    for divisor, place in loss.over:
-        index = isinstance(divisor, Index) and divisor.loop is loss.loop
-        counter = isinstance(divisor, Total) and divisor.loops[-1] is loss.loop
-        if index or (counter and divisor.term == Const(1)):  # type: ignore[attr-defined]
-            what = "it is that of the last batch alone"
-            run.report("X407", place, name="the loss", what=what, size="len(x)")
-
-
-def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
-    """X407: a number that is still 0 is divided by the length of a loader with losses."""
-    if not isinstance(divisor, Length) or zero.place is None:
-        return
-    parts = {ast.BinOp: "left", ast.AugAssign: "target"}
-    name = ast.unparse(getattr(node, parts[type(node)])) if type(node) in parts else ""
-    if "loss" in name.lower() and any(
-        loops.counts(divisor, loop) and loop not in zero.loops for loop in run.past
-    ):
-        run.report("X407", run.place(node), name=name, what="nothing is added to it", size="len(x)")
 
 
 def elbo(run: Walk, recon: Loss, kl: Loss, node: ast.AST) -> None:

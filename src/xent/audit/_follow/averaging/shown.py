@@ -6,7 +6,7 @@ import ast
 import re
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages
+from xent.audit._follow.averaging import never_added
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Choice,
@@ -76,7 +76,7 @@ def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, nod
     if shown.supposed:
         return
     if shown.over:
-        averages.last_divided(run, shown)
+        never_added.last_divided(run, shown)
         return
     if loop.kind == "range" or shown.exp:
         return

@@ -20,6 +20,7 @@ from xent.audit._follow.values import (
     Expression,
     External,
     Function,
+    Imported,
     Instance,
     Made,
     Opaque,
@@ -124,6 +125,26 @@ def call_value(
     return unknown(run, called, args, options, node)
 
 
+def _seen_in_run(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """Follow what a call led to when the script ran: a function, or a method of some object."""
+    line, column = getattr(node, "lineno", 0), getattr(node, "col_offset", -1) + 1
+    place = run.modules.called(run.frame.module, line, column)
+    if place is None or "<" in place.name:
+        return None
+    first, _, method = place.name.partition(".")
+    found = run.resolved(Imported(place.module, first))
+    if isinstance(found, Function) and not method:
+        return call_value(run, found, args, options, node)
+    if not isinstance(found, Class) or method not in ("forward", "__call__"):
+        return None
+    if found not in run.made:
+        made = instantiate(run, found, [], {}, node)
+        run.made[found] = made if isinstance(made, Instance) else Instance(found)
+    return call_value(run, run.made[found], args, options, node)
+
+
 def _known(
     run: Walk, value: Value, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
@@ -143,6 +164,9 @@ def unknown(
     reduction = run.config.criteria.get(name)
     if reduction is not None:
         return losses.by_reduction(run, reduction, args, node)
+    seen = _seen_in_run(run, args, options, node)
+    if seen is not None:
+        return seen
     if unread_losses.is_criterion(called, args, options):
         return unread_losses.assumed(run, name, args, node)
     shown.arguments(run, name, args, options, node)

@@ -355,7 +355,7 @@ def of_sequence(
         entered = run.new_loops(holder.loops)
         value = unread_losses.supposed(run, args[0], node) or args[0]
         if isinstance(value, Loss) and entered:
-            holder.total = Total(entered, value, run.place(node), under=run.under())
+            holder.total = averages.listed(run, value, entered, node)
         elif isinstance(value, BatchSize) and entered:
             holder.element = value
         elif (holder.items is not None and not isinstance(value, Loss | Total)) or (
