@@ -15,6 +15,7 @@ from xent.audit._catalogue import FINDING_LEVELS, RULES
 from xent.audit._config import Config, load
 from xent.audit._files import collect
 from xent.audit._finding import Finding, finding
+from xent.audit._follow.loaded import SeenCalls
 from xent.audit._follow.script import follow
 from xent.audit._report import AuditReport
 from xent.audit._source import Script, read
@@ -92,19 +93,23 @@ class ScriptsRead:
         return AuditReport(sorted(findings), len(self.sites), list(self.not_followed))
 
 
-def reading(paths: list[Path], config: Config) -> ScriptsRead:
-    """Read files, each followed from its first line to its last."""
+def reading(paths: list[Path], config: Config, *, ran: SeenCalls | None = None) -> ScriptsRead:
+    """Read files, each followed from its first line to its last.
+
+    Of files that ``ran``, what they imported is followed too, wherever it lies, and findings may be
+    supposed: they count if the run confirms them.
+    """
     # The collector would look at every node of parsed code again and again: most of the time.
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _reading(paths, config)
+        return _reading(paths, config, ran)
     finally:
         if collects:
             gc.enable()
 
 
-def _reading(paths: list[Path], config: Config) -> ScriptsRead:
+def _reading(paths: list[Path], config: Config, ran: SeenCalls | None) -> ScriptsRead:
     read_files, kept = ScriptsRead(), 0
     for path in collect(paths, config):
         key = path.resolve()
@@ -125,7 +130,7 @@ def _reading(paths: list[Path], config: Config) -> ScriptsRead:
         if not SPEAKS_OF_LOSSES.search(source.text):
             continue
         try:
-            result = follow(source, read_files.sources, config)
+            result = follow(source, read_files.sources, config, ran=ran)
         except Exception as error:  # one file that xent fails on must not hide the others
             said = f"{source.shown} (xent failed: {type(error).__name__}: {error})"
             read_files.not_followed[said] = None

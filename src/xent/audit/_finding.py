@@ -29,6 +29,11 @@ class Finding:
         In a notebook the cell, counted from 1; the line is then the cell's.
     losses : tuple of (str, int, int)
         The calls of losses that it is about, where they stand elsewhere: file, first and last line.
+    loop : (str, int, int) or None
+        The loop over batches whose average it is.
+    supposed : str
+        What reading does not know and a run must confirm: the "sizes" of batches, that a call
+        computes a "loss" that is a mean, or nothing ("").
 
     Examples
     --------
@@ -48,6 +53,8 @@ class Finding:
     fix: str
     seen: str | None = None
     losses: tuple[tuple[str, int, int], ...] = field(default=(), compare=False, repr=False)
+    loop: tuple[str, int, int] | None = field(default=None, compare=False, repr=False)
+    supposed: str = field(default="", compare=False, repr=False)
 
     @property
     def where(self) -> str:
@@ -74,6 +81,8 @@ def finding(
     level: str | None = None,
     seen: str | None = None,
     losses: tuple[tuple[str, int, int], ...] = (),
+    loop: tuple[str, int, int] | None = None,
+    supposed: str = "",
     **facts: object,
 ) -> Finding:
     """Make the finding of a rule at a place; ``facts`` fill the rule's message and fix."""
@@ -94,4 +103,6 @@ def finding(
         fix=fix,
         seen=seen,
         losses=losses,
+        loop=loop,
+        supposed=supposed,
     )

@@ -180,7 +180,9 @@ def nominal(loop: Loop | None) -> Value | None:
         return loop.step
     source = loop.source
     if isinstance(source, Made) and source.name.endswith("DataLoader"):
-        return source.option("batch_size", 1) or Const(1)
+        given = source.option("batch_size", 1)
+        alone = Const(1) if source.option("batch_sampler", 4) is None else None
+        return alone if given is None else given
     return None
 
 

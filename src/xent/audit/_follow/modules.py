@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xent.audit._follow.values import Module
+from xent.audit._follow import loaded
+from xent.audit._follow.values import Imported, Module
 from xent.audit._source import Script, read
 
 LIBRARIES = {"torch", "numpy", "transformers", "torchvision", "math", "os", "sys", "tqdm", "time"}
@@ -21,7 +22,10 @@ MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", 
 class Modules:
     """The files that a script imports, each read once."""
 
-    def __init__(self, script: Script, sources: dict[Path, Script]) -> None:
+    def __init__(
+        self, script: Script, sources: dict[Path, Script], ran: loaded.SeenCalls | None = None
+    ) -> None:
+        self.ran = ran  # of a script that ran, whose imports are loaded
         self.script = Module("__main__", script)
         self.sources = sources
         self.known: dict[Path, Module] = {script.path.resolve(): self.script}
@@ -41,7 +45,22 @@ class Modules:
             path = self._file(root.joinpath(*name.split(".")))
             if path is not None:
                 return self._module(name, path)
-        return None
+        path = loaded.file(name) if self.ran is not None else None
+        return self._module(name, path) if path is not None else None
+
+    def loaded(self, name: str, part: str) -> Imported | None:
+        """Return what a loaded module without a file has under a name."""
+        if self.ran is None or name.partition(".")[0] in LIBRARIES:
+            return None
+        found = loaded.definition(name, part)
+        return Imported(self._module(name, found[0]), found[1]) if found is not None else None
+
+    def called(self, importer: Module, line: int, column: int) -> Imported | None:
+        """Return the function or class that a call led to in a run, by its first name."""
+        if self.ran is None:
+            return None
+        found = self.ran.function(importer.source.path, line, column)
+        return Imported(self._module(found[0].stem, found[0]), found[1]) if found else None
 
     def relative(self, importer: Module, level: int, name: str) -> Module | None:
         """Return the file behind ``from ..name import``."""

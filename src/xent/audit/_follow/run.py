@@ -74,6 +74,7 @@ class Pending:
     unless: list[bool] | None = None  # dropped if not empty
     seen: str | None = None
     losses: tuple[Place, ...] = ()  # the calls of losses that it is about
+    supposed: str = ""  # what a run must confirm: the "sizes" of batches, or a "loss" as well
 
 
 @dataclass(eq=False)
@@ -109,6 +110,8 @@ class Walk:
         self.flags: set[str] = set()
         self.past: list[Loop] = []  # loops that ended, in which losses were computed
         self.instances: list[Instance] = []
+        self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
+        self.made: dict[Value, Instance] = {}  # of classes that only the run saw made
 
     def evaluate(self, node: ast.expr) -> Value:
         """Return what an expression holds."""
@@ -148,8 +151,8 @@ class Walk:
     def report(self, rule: str, place: Place, **facts: Any) -> Pending:
         """Note a finding."""
         settings = {key: facts.pop(key, None) for key in ("level", "loop", "unless", "seen")}
-        losses = facts.pop("losses", ())
-        found = Pending(rule, place, facts, **settings, losses=losses)
+        losses, supposed = facts.pop("losses", ()), facts.pop("supposed", "")
+        found = Pending(rule, place, facts, **settings, losses=losses, supposed=supposed)
         self.pending.append(found)
         return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
-from xent.audit._follow import loops
+from xent.audit._follow import loaded, loops
 from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers
@@ -37,9 +37,19 @@ class Followed:
     not_followed: dict[str, None] = field(default_factory=dict)
 
 
-def follow(source: Script, sources: dict[Path, Script], config: Config) -> Followed:
-    """Follow a script that was read; ``sources`` are files that were read already."""
-    run = Walk(Modules(source, sources), config, WALKER)
+def follow(
+    source: Script,
+    sources: dict[Path, Script],
+    config: Config,
+    *,
+    ran: loaded.SeenCalls | None = None,
+) -> Followed:
+    """Follow a script that was read; ``sources`` are files that were read already.
+
+    Of a script that ``ran`` more is told: what its files import is loaded, and what is supposed of
+    unknown code is marked, so that what the run saw confirms it.
+    """
+    run = Walk(Modules(source, sources, ran), config, WALKER)
     result = Followed(sites=run.sites, not_followed=run.not_followed)
     try:
         statements.run_module(run, run.modules.script)
@@ -231,8 +241,18 @@ def _settled(run: Walk, pending: Pending) -> Finding | None:
         level=level,
         seen=pending.seen,
         losses=tuple(_lines(place) for place in pending.losses),
+        loop=_header(pending.loop) if pending.rule == "X402" else None,
+        supposed=pending.supposed,
         **facts,
     )
+
+
+def _header(loop: Loop | None) -> tuple[str, int, int] | None:
+    """Return the file of a loop, and the first and last line of what it goes over."""
+    if loop is None or not isinstance(loop.node, ast.For | ast.AsyncFor):
+        return None
+    path = str(loop.module.source.path.resolve())
+    return path, loop.node.lineno, loop.node.iter.end_lineno or loop.node.lineno
 
 
 def _lines(place: Place) -> tuple[str, int, int]:

@@ -75,17 +75,18 @@ class Zero(Value):
 class Opaque(Value):
     """Something unknown, with the name that it was first met under.
 
-    ``batch`` is the loop whose current batch it is made of.
+    ``batch`` is the loop whose current batch it is made of, ``made`` the call that returned it.
     """
 
     name: str = ""
     batch: Loop | None = None
     parts: dict[Any, Value] = field(default_factory=dict)
+    made: Place | None = None
 
     def part(self, key: object, name: str = "") -> Value:
         """Return the attribute or item under a key: always the same one."""
         if key not in self.parts:
-            self.parts[key] = Opaque(name or str(key), self.batch)
+            self.parts[key] = Opaque(name or str(key), self.batch, made=self.made)
         return self.parts[key]
 
 
@@ -326,6 +327,7 @@ class Loss(Value):
     padding: bool = False  # it leaves out targets that are ignored
     assumed: str = ""  # the name of what is unknown, and taken for a mean
     by_name: bool = False  # where nothing but the name says that it is a loss
+    supposed: str = ""  # what a run must confirm of it: that it is a "loss", "sizes" of batches
     positive: bool = True
     carried: bool = False  # with what earlier rounds left: a moving average, or a mean by recursion
     backward: list[bool] = field(default_factory=list)

@@ -16,12 +16,13 @@ INSTALLED = ("site-packages", "dist-packages")
 
 @dataclass(frozen=True)
 class Location:
-    """A call in a file: its first and last line, and its column, from 1."""
+    """A call in a file: its first and last line, its column, from 1, and the function it is in."""
 
     file: str
     line: int
     last: int
     column: int
+    function: str = ""
 
     def covers(self, file: str, line: int, last: int) -> bool:
         """Whether it is, or lies in, the lines of a file."""
@@ -69,8 +70,8 @@ def location(code: CodeType, instruction: int, line: int) -> Location:
         if number == instruction // 2:
             if first is None or column is None:
                 break
-            return Location(code.co_filename, first, last or first, column + 1)
-    return Location(code.co_filename, line, line, 1)
+            return Location(code.co_filename, first, last or first, column + 1, code.co_qualname)
+    return Location(code.co_filename, line, line, 1, code.co_qualname)
 
 
 def locations(frame: FrameType | None) -> tuple[Location, ...]:

@@ -7,7 +7,9 @@ hundred after them, and a smaller batch are looked at by every rule.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any
@@ -15,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent.audit._run.frames import location, locations, of_user
+from xent.audit._follow.loaded import SeenCalls
+from xent.audit._run.frames import Location, location, locations, of_user
 from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.sites import (
@@ -36,6 +39,7 @@ from xent.audit._run.torch_private import (
 )
 
 KEPT_PASSES = 32
+KEPT_WAYS, DEEPEST = 256, 32  # ways that calls lead to a loss, and calls of one
 ONE_STEP_IN = 25  # after the first twenty
 MOST_NATS = 700.0  # exp of more is no number
 PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
@@ -53,6 +57,7 @@ class Observer:
         self.entered: list[Entered] = []
         self.between = False  # a loss was computed since the last embedding
         self.round: Round | None = None
+        self.rounds: dict[tuple[int, int], tuple[Location, list[Round]]] = {}  # by their loops
         self.steps = 0
         self.sampled = True  # this step is looked at; of the others only what has another shape
         self.passes = 0  # losses of this step that may still be passed over
@@ -65,6 +70,10 @@ class Observer:
         self.modes = Modes()
         self.micro = accumulation.Window()
         self.broken: dict[tuple[int, int], numerics.Broken] = {}
+        self.ways: dict[
+            tuple[tuple[int, int], ...], tuple[Location, ...]
+        ] = {}  # calls that lead to
+        self.codes: list[CodeType] = []  # kept, so that their ids stay their own
 
     # ------------------------------------------------------------------ what cannot be seen
 
@@ -151,7 +160,8 @@ class Observer:
             if isinstance(first, Tensor):
                 self.missed(f"losses of {type(first).__name__}")
             return
-        site = self.site(name, frame)
+        user = of_user(frame)
+        site = self.site(name, user)
         size = first.size(0) if first.dim() else 1
         site.calls = calls = site.calls + 1
         self.calls += 1
@@ -175,7 +185,10 @@ class Observer:
         weight = size
         if site.counts:
             weight = _counted(site, target, given) if site.ignores else target.numel()
-        self._add(site, size, weight, value, grad)
+        last = site.last
+        if last is None or self._begins(last, size, grad):
+            last = self._new_pass(site, grad, user)
+        self._add(last, size, weight, value)
         if self.modes.watched:
             self.modes.at_loss(site, grad, self.steps)
         if grad:
@@ -190,12 +203,9 @@ class Observer:
         if self.limit is not None and not self.steps and calls - site.with_grad > self.limit:
             self.stop()
 
-    def _add(self, site: Site, size: int, weight: int, value: float | None, grad: bool) -> None:
-        last = site.last
-        if last is None or self._begins(last, size, grad):
-            last = self._new_pass(site, grad)
+    def _add(self, last: Pass, size: int, weight: int, value: float | None) -> None:
         last.size = size
-        last.partly = last.partly or (grad and self.steps > FIRST_CALLS)
+        last.partly = last.partly or (last.grad and self.steps > FIRST_CALLS)
         cell = last.cells.get((size, weight))
         if cell is None:
             cell = last.cells[size, weight] = Cell()
@@ -217,13 +227,41 @@ class Observer:
             return True
         return size >= last.widest > last.size
 
-    def _new_pass(self, site: Site, grad: bool) -> Pass:
+    def _new_pass(self, site: Site, grad: bool, user: FrameType) -> Pass:
         """Begin another pass over the data."""
-        site.last = Pass(self.round, grad, self.steps)
+        site.last = Pass(self.round, grad, self.steps, self._callers(user.f_back))
         site.passes.append(site.last)
         if len(site.passes) > KEPT_PASSES:
             del site.passes[2]
         return site.last
+
+    def _callers(self, frame: FrameType | None) -> tuple[Location, ...]:
+        """Return the calls that led to a frame; each way is looked up once."""
+        way: list[tuple[int, int]] = []
+        above = frame
+        while above is not None and len(way) < DEEPEST:
+            way.append((id(above.f_code), above.f_lasti))
+            above = above.f_back
+        key = tuple(way)
+        known = self.ways.get(key)
+        if known is None:
+            known = locations(frame)
+            if len(self.ways) < KEPT_WAYS:
+                self.ways[key] = known
+                while frame is not None:
+                    self.codes.append(frame.f_code)
+                    frame = frame.f_back
+        return known
+
+    def seen_calls(self) -> SeenCalls:
+        """Return which function each call led to, on the ways to the losses."""
+        found = SeenCalls()
+        for site in self.sites.values():
+            for way in {site.callers, *(each.callers for each in site.passes)}:
+                for inner, outer in pairwise((site.place, *way)):
+                    file = os.path.realpath(outer.file)
+                    found.add((file, outer.line, outer.column), (inner.file, inner.function))
+        return found
 
     def _look(self, site: Site, call: LossCall, value: float | None) -> None:
         call.reduction = reductions.named(call.options)
@@ -259,6 +297,19 @@ class Observer:
         site.calls += 1
         with unseen():
             judges.refused(site, name, options, error)
+
+    # ------------------------------------------------------------------ rounds of loaders
+
+    def begins(self, one: Round, frame: FrameType) -> None:
+        """Take note of a loader that is iterated anew, and of the loop that does it."""
+        user = of_user(frame)
+        key = id(user.f_code), user.f_lasti
+        if key not in self.rounds:
+            self.codes.append(user.f_code)
+            self.rounds[key] = location(user.f_code, user.f_lasti, user.f_lineno), []
+        kept = self.rounds[key][1]
+        if len(kept) < KEPT_PASSES:
+            kept.append(one)
 
     # ------------------------------------------------------------------ the rest of a step
 

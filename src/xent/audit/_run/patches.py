@@ -257,6 +257,7 @@ class Patches:
             if current is None:
                 current = Round(*loader_sizes(self))
                 rounds[id(self)] = weakref.ref(self), current
+                observer.begins(current, sys._getframe(1))
             observer.round = current
             return batch
 

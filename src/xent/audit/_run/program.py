@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from xent import _check
 from xent._signals import ENDING_SIGNALS, end
-from xent.audit._audit import reading
+from xent.audit._audit import ScriptsRead, reading
 from xent.audit._config import Config
 from xent.audit._report import AuditReport
 
@@ -86,6 +86,7 @@ def run(script: Path, arguments: Sequence[str], config: Config, steps: int | Non
         from xent.audit._run.settle import settled
 
         try:
+            found = _read_again(watch.observer, found, script, config, folder)
             return Ran(settled(watch.observer, found, config, folder), code, interrupted)
         except Exception as error:
             watch.failed.append(f"the run (xent failed: {type(error).__name__}: {error})")
@@ -93,6 +94,20 @@ def run(script: Path, arguments: Sequence[str], config: Config, steps: int | Non
         watch.failed.append("the run (it did not load PyTorch)")
     found.not_followed |= dict.fromkeys(watch.failed)
     return Ran(found.report(config), code, interrupted)
+
+
+def _read_again(
+    observer: Observer, before: ScriptsRead, script: Path, config: Config, folder: Path
+) -> ScriptsRead:
+    """Read a script that ran, with what it has loaded; as it was, if it left nothing to read."""
+    now = os.getcwd()
+    try:
+        os.chdir(folder)
+        return reading([script], config, ran=observer.seen_calls())
+    except (OSError, ValueError):
+        return before
+    finally:
+        os.chdir(now)
 
 
 # ---------------------------------------------------------------------- as Python runs it

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import linecache
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from xent.audit._audit import ScriptsRead
-from xent.audit._catalogue import FINDING_LEVELS
+from xent.audit._catalogue import FINDING_LEVELS, RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
 from xent.audit._report import AuditReport
-from xent.audit._run.frames import Location
+from xent.audit._run.frames import Location, is_users
 from xent.audit._run.observer import Observer
-from xent.audit._run.rules.averages import quantified
+from xent.audit._run.rules.averages import from_loader, quantified
 from xent.audit._run.sites import Fact, Site
 from xent.audit._source import read
 
@@ -81,7 +82,12 @@ class _Joined:
             if one.rule in ("X701", "X702"):
                 continue
             about = self._about(one)
+            if not is_users(self._file(one)) or (one.supposed and not self._seen(one, about)):
+                del self.reading.found[key]
+                continue
             kept: Finding | None = one if about or not self.only_run else None
+            if one.rule == "X402" and not about and kept is not None:
+                kept = self._of_rounds(one)
             for site in about:
                 if _louder(site.facts.get(one.rule), one):
                     kept = None  # the run tells it better
@@ -95,22 +101,74 @@ class _Joined:
             else:
                 self.reading.found[key] = kept
 
+    def _file(self, one: Finding) -> str:
+        return next((path for path, shown in self.files.items() if shown == one.path), one.path)
+
+    def _seen(self, one: Finding, about: list[Site]) -> bool:
+        """Whether the run confirms what reading supposes: every loss in that call is a mean."""
+        losses = [site for site in about if site.name not in ("backward", "softmax")]
+        if one.supposed == "sizes" and not losses:
+            judged = self._of_rounds(one)
+            return judged is not None and judged.seen is not None
+        if not losses or any(set(site.reductions) != {"mean"} for site in losses):
+            return False
+        if one.rule not in AVERAGES:
+            return True
+        return any(self._quantified(one, site)[0] for site in losses)
+
+    def _of_evaluation(self, one: Finding, site: Site) -> Finding:
+        """Tell a note louder, where the loop that trains also ran without gradients."""
+        level = self.config.levels.get(one.rule, RULES[one.rule].level)
+        wanted = self._wanted(one)
+        shared = [
+            each
+            for each in site.passes
+            if not each.grad and (wanted(site.place) or any(map(wanted, each.callers)))
+        ]
+        louder = replace(one, level=level)
+        trained = any(each.grad for each in site.passes)
+        return louder if trained and shared and self._quantified(louder, site)[0] else one
+
+    def _of_rounds(self, one: Finding) -> Finding | None:
+        """Judge a mean of batch means by the loader, where no loss of PyTorch's was computed."""
+        rounds = [
+            each
+            for place, kept in self.observer.rounds.values()
+            if one.loop is not None and _at(replace(place, last=place.line), one.loop)
+            for each in kept
+        ]
+        known = [each for each in rounds if each.samples is not None and each.size is not None]
+        if one.seen is not None or not known or len(known) < len(rounds):
+            return one
+        ragged = next((each for each in known if each.ragged), None)
+        return replace(one, seen=from_loader(ragged)) if ragged is not None else None
+
     def _about(self, one: Finding) -> list[Site]:
         """Return the sites of the run that a finding of reading is about."""
-        file = next((path for path, shown in self.files.items() if shown == one.path), one.path)
-        wanted = one.losses or ((file, one.line, one.line),)
-        found = [site for site in self.sites if any(_at(site.place, place) for place in wanted)]
-        if not found:
-            found = [
-                site
-                for site in self.sites
-                if any(_at(caller, place) for caller in site.callers for place in wanted)
-            ]
-        return found
+        wanted = self._wanted(one)
+        found = [site for site in self.sites if wanted(site.place)]
+        return found or [site for site in self.sites if site.calls_from(wanted)]
+
+    def _wanted(self, one: Finding) -> Callable[[Location], bool]:
+        """Return whether a place is one that a finding of reading is about."""
+        places = one.losses or ((self._file(one), one.line, one.line),)
+        return lambda at: any(_at(at, place) for place in places)
+
+    def _quantified(self, one: Finding, site: Site) -> tuple[bool | None, str]:
+        """Judge an average by the passes that were begun where it is taken."""
+        wanted = self._wanted(one)
+        if not wanted(site.place):
+            passes = [each for each in site.passes if any(map(wanted, each.callers))]
+            site = replace(site, passes=passes or site.passes)
+        return quantified(one.rule, site, one.level)
 
     def _confirmed(self, one: Finding, site: Site) -> Finding | None:
         if one.rule in AVERAGES:
-            wrong, seen = quantified(one.rule, site, one.level)
+            if one.rule == "X402" and one.level == "note":
+                one = self._of_evaluation(one, site)
+            wrong, seen = self._quantified(one, site)
+            if one.supposed == "loss":
+                seen = seen.partition(";")[0]  # of the loss in it, not of all that was added
             if wrong is False and one.seen is None:
                 return None
             if wrong is False and seen:  # the data of this run are not those of the script
@@ -261,9 +319,9 @@ class _Joined:
         """Whether a loss was computed at a line, or below it."""
         file = next((f for f, shown in self.files.items() if shown == path), path)
         return any(
-            _at(place, (file, line, line))
+            _at(site.place, (file, line, line))
+            or site.calls_from(lambda at: _at(at, (file, line, line)))
             for site in self.sites
-            for place in (site.place, *site.callers)
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
@@ -91,6 +91,7 @@ class Pass:
     round: Round | None
     grad: bool
     step: int
+    callers: tuple[Location, ...] = ()
     cells: dict[tuple[int, int], Cell] = field(default_factory=dict)  # by size and terms
     size: int = 0  # of the last batch
     widest: int = 0
@@ -104,7 +105,7 @@ class Pass:
         if of is None or of.size is None or of.samples is None:
             return None
         counts = {of.size: of.samples // of.size, of.ragged: 1}
-        whole = Pass(of, self.grad, self.step)
+        whole = Pass(of, self.grad, self.step, self.callers)
         for (size, terms), cell in self.cells.items():
             if size not in counts or len(self.sizes) < len(self.cells):
                 return None
@@ -151,6 +152,11 @@ class Site:
     size: int = -1  # of the last batch
     with_grad: int = 0
     squeezed: bool = False  # an autoencoder: its targets are what it was given
+
+    def calls_from(self, wanted: Callable[[Location], bool]) -> bool:
+        """Whether a call that led here stands at a place."""
+        ways = {one.callers for one in self.passes} | {self.callers}
+        return any(wanted(caller) for way in ways for caller in way)
 
     def fact(self, rule: str) -> Fact:
         """Return what a rule saw here."""

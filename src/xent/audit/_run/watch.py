@@ -77,7 +77,7 @@ def _fill(report: AuditReport, observer: Observer, config: Config, folder: Path)
 
     files = {Path(site.place.file) for site in observer.sites.values()}
     scripts = sorted(file for file in files if file.suffix == ".py" and file.is_file())
-    found = reading(scripts, config)
+    found = reading(scripts, config, ran=observer.seen_calls())
     found.not_followed.clear()
     found.sites.clear()
     whole = settled(observer, found, config, folder, only_run=True)

@@ -11,8 +11,8 @@ import re
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages, recursions, windows
-from xent.audit._follow.pytorch import tensors
+from xent.audit._follow.averaging import averages, never_added, recursions, windows
+from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -149,6 +149,8 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         left, right = right, left
     if isinstance(left, Const) and left.value == 0 and isinstance(right, Loss | Tensor):
         return right
+    if isinstance(left, Zero | Total):
+        right = unread_losses.supposed(run, right, node) or right
     if isinstance(left, Zero):
         if isinstance(right, Zero):
             return left
@@ -173,7 +175,9 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         if isinstance(one, Loss):
             if recursions.is_before(other):
                 return recursions.added(run, one)
-            return one if _number(other) or isinstance(other, Zero) else one.but(scale=None)
+            if _number(other) or isinstance(other, Zero):
+                return one
+            return one.but(supposed="loss") if run.ran else one.but(scale=None)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "+")
@@ -197,6 +201,7 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
         exp=False,
         assumed=left.assumed or right.assumed,
         by_name=left.by_name or right.by_name,
+        supposed=next((s for s in ("loss", "sizes") if s in (left.supposed, right.supposed)), ""),
         weighted=False,
         over=left.over if left.over == right.over else (),
     )
@@ -345,7 +350,7 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
         windows.divided_twice(run, left.of, (left.divisor, right), node)
         return left if _number(right) else Opaque("quotient")
     if isinstance(left, Zero):
-        averages.nothing_added(run, left, right, node)
+        never_added.nothing_added(run, left, right, node)
         return Opaque("zero")
     if isinstance(left, Loss):
         return _divided_loss(run, left, right, node)
@@ -392,7 +397,7 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         return left.but(scale=None)
     if isinstance(right, Length | Expression | Total | Index):
         if left.loop is not None and not run.is_open(left.loop):
-            averages.one_batch_divided(run, left, right, node)
+            never_added.one_batch_divided(run, left, right, node)
             return Opaque("quotient")
         return left.but(over=(*left.over, (right, run.place(node))))
     if isinstance(right, Opaque) and left.scale == 1:

@@ -11,7 +11,7 @@ import ast
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import sizes, windows
+from xent.audit._follow.averaging import never_added, sizes, windows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -45,12 +45,20 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
             outer = [loop for loop in run.loops if loop not in entered]
             return term.but(scale=None, over=(), loop=outer[-1] if outer else None)
         total = Total(entered, term, run.place(node), start=zero, under=run.under())
+        if never_added.of_another_loop(run, total, node):
+            return Opaque("total")
         _divided_when_added(run, total, node)
         _graph(run, total, node)
         return total
     if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
         return Opaque("total")
     return Total(entered, term, run.place(node), start=zero, under=run.under())
+
+
+def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> Total | None:
+    """Return the total of a list that a loss is appended to."""
+    total = Total(entered, term, run.place(node), under=run.under())
+    return None if never_added.of_another_loop(run, total, node) else total
 
 
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
@@ -71,7 +79,7 @@ def _added_twice(run: Walk, total: Total, term: Loss, node: ast.AST) -> None:
     """X410: a round adds the same loss again, by the same words."""
     module, first = total.place
     one = isinstance(total.term, Loss) and total.term.backward is term.backward  # of one call
-    if not one or first is node or module is not run.frame.module or total.emptied:
+    if not one or first is node or module is not run.frame.module or total.emptied or term.supposed:
         return
     if total.under == run.under() and _added(first) == _added(node) != "":
         _, line, _ = module.source.position(getattr(first, "lineno", 1), 0)
@@ -87,7 +95,7 @@ def _added(node: ast.AST) -> str:
 def _graph(run: Walk, total: Total, node: ast.AST) -> None:
     """X408: the tensor itself is added, with its graph."""
     term = total.term
-    if not isinstance(term, Loss) or not term.grad or run.without_grad:
+    if not isinstance(term, Loss) or not term.grad or run.without_grad or term.supposed:
         return
     if term.backward:  # backward was called already, so the sum is not differentiated
         run.report("X408", run.place_of_loop(node, total.loops[-1]))
@@ -110,6 +118,22 @@ def _divided_when_added(run: Walk, total: Total, node: ast.AST) -> None:
 
 def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     """Divide a total: judge the average that this makes."""
+    before = len(run.pending)
+    mean = _divided(run, total, divisor, node)
+    _mark(run, before, total.term)
+    return mean
+
+
+def _mark(run: Walk, before: int, term: Value) -> None:
+    """Leave to a run what was found of a loss that is supposed to be one."""
+    if isinstance(term, Loss) and term.supposed:
+        for found in run.pending[before:]:
+            both = (found.supposed, term.supposed)
+            found.supposed = "loss" if "loss" in both else "sizes"
+            found.losses = (term.place,)
+
+
+def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     term, loop = total.term, total.loops[-1]
     if not isinstance(term, Loss):
         if isinstance(term, (Const, BatchSize)):
@@ -196,6 +220,14 @@ def _never_reset(run: Walk, total: Total, divisor: Value, place: object) -> None
 
 def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object) -> None:
     """Judge an average by what is added up and what its divisor counts."""
+    before = len(run.pending)
+    _judge(run, total, term, counted, divisor, place)
+    _mark(run, before, term)
+
+
+def _judge(
+    run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object
+) -> None:
     loop = total.loops[-1]
     facts = {"divisor": _name(divisor), "size": "len(x)"}
     if term.exp:
@@ -219,7 +251,7 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
         return
     if term.assumed and not term.nominal:
         sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
-        if sums or counted == "sampler" or term.scale != 0:
+        if (sums and not run.ran) or counted == "sampler" or term.scale != 0:
             return
     if term.nominal and term.scale == 0:
         if counted in ("samples", "padded"):
@@ -237,6 +269,7 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
     elif term.scale == 0 and counted in ("samples", "padded"):
         level = "warning" if term.assumed else None
         facts["over"] = f"{_where(term)}," if term.assumed else ""
+        facts["supposed"] = "loss" if term.by_name else ""
         run.report("X401", place, losses=(term.place,), level=level, **facts)  # type: ignore[arg-type]
     elif term.scale == 0 and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))
@@ -274,10 +307,14 @@ def _where(term: Loss) -> str:
 
 def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
-    if sizes.even(run, loop) or not loops.is_batches(loop):
+    if not loops.is_batches(loop):
         return
-    last = sizes.last_batch(run, loop)
+    even = sizes.even(run, loop)
+    if even and (not run.ran or sizes.surely_even(run, loop)):
+        return
+    last = None if even else sizes.last_batch(run, loop)
     facts = {"over": over, "size": "len(x)", "loop": loop, "seen": last}
+    facts["supposed"] = "sizes" if even else ""
     run.report("X402", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
 
 
@@ -332,42 +369,6 @@ def mean_over_batch(run: Walk, loss: Loss, node: ast.AST) -> None:
         divisor="the size of the batch again",
         fix="show loss.item() as it is, or sum with reduction='sum'",
     )
-
-
-def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> None:
-    """X407: after the loop one batch's loss is divided as if it were the total."""
-    if loss.loop is None or not loops.is_batches(loss.loop):
-        return
-    if loops.counts(divisor, loss.loop) in ("batches", "samples"):
-        run.report(
-            "X407",
-            run.place(node),
-            name="the loss",
-            what="it is that of the last batch alone",
-            size="len(x)",
-        )
-
-
-def last_divided(run: Walk, loss: Loss) -> None:
-    """X407: after the loop the last batch's loss is shown, divided by how many there were."""
-    for divisor, place in loss.over:
-        index = isinstance(divisor, Index) and divisor.loop is loss.loop
-        counter = isinstance(divisor, Total) and divisor.loops[-1] is loss.loop
-        if index or (counter and divisor.term == Const(1)):  # type: ignore[attr-defined]
-            what = "it is that of the last batch alone"
-            run.report("X407", place, name="the loss", what=what, size="len(x)")
-
-
-def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
-    """X407: a number that is still 0 is divided by the length of a loader with losses."""
-    if not isinstance(divisor, Length) or zero.place is None:
-        return
-    parts = {ast.BinOp: "left", ast.AugAssign: "target"}
-    name = ast.unparse(getattr(node, parts[type(node)])) if type(node) in parts else ""
-    if "loss" in name.lower() and any(
-        loops.counts(divisor, loop) and loop not in zero.loops for loop in run.past
-    ):
-        run.report("X407", run.place(node), name=name, what="nothing is added to it", size="len(x)")
 
 
 def elbo(run: Walk, recon: Loss, kl: Loss, node: ast.AST) -> None:

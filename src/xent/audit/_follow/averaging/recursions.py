@@ -57,5 +57,6 @@ def divided(run: Walk, loss: Loss, divisor: Value, place: Place) -> Value:
             counted = "samples"
     if loop is not None and counted and loss.scale is not None:
         total = Total((loop,), loss, place, under=run.under())
-        averages.judge(run, total, loss.but(carried=False), counted, divisor, place)
+        at = run.place_of_loop(place[1], loop) if place[0] is run.frame.module else place
+        averages.judge(run, total, loss.but(carried=False), counted, divisor, at)
     return Opaque("mean")

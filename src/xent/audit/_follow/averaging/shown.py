@@ -6,7 +6,7 @@ import ast
 import re
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages
+from xent.audit._follow.averaging import never_added
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Choice,
@@ -62,6 +62,8 @@ def _total(
     term, loop = shown.term, shown.loops[-1]
     if not isinstance(term, Loss) or term.over or term.weighted or shown.emptied:
         return
+    if term.supposed:
+        return
     if average is None or not loops.is_batches(loop) or term.scale is None:
         return
     run.report("X404", run.place(node), label=repr(label.strip(" :=")[-30:]))
@@ -71,8 +73,10 @@ def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, nod
     loop = shown.loop
     if loop is None or run.is_open(loop) or not loops.is_batches(loop) or shown.carried:
         return
+    if shown.supposed:
+        return
     if shown.over:
-        averages.last_divided(run, shown)
+        never_added.last_divided(run, shown)
         return
     if loop.kind == "range" or shown.exp:
         return

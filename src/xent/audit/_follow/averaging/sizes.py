@@ -46,11 +46,18 @@ def even(run: Walk, loop: Loop) -> bool:
     if last is not None and not (isinstance(last, Const) and not last.value):
         return True
     size = loops.nominal(loop)
+    if size is None:
+        return True  # whatever its batch_sampler makes
     if isinstance(size, Length) or (isinstance(size, Opaque) and size.name == "0"):
         return True  # len(x), x.shape[0]: one batch
     if isinstance(size, Const) and size.value is None:
         return True
     return divides(run, loop)
+
+
+def surely_even(run: Walk, loop: Loop) -> bool:
+    """Whether the code says it, so that a run on other data cannot say otherwise."""
+    return batches_of_one(loop) or divides(run, loop) or drops_last(loop)
 
 
 def divides(run: Walk, loop: Loop) -> bool:

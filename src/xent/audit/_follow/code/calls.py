@@ -10,15 +10,17 @@ from xent.audit._follow.averaging import shown
 from xent.audit._follow.code import methods
 from xent.audit._follow.code.builtin_calls import BUILTIN_CALLS
 from xent.audit._follow.names import plain
-from xent.audit._follow.pytorch import layers, losses, tensors
+from xent.audit._follow.pytorch import layers, losses, tensors, unread_losses
 from xent.audit._follow.run import CALLS_WITHIN_CALLS, STEPS, CallFrame, Walk
 from xent.audit._follow.values import (
     Choice,
     Class,
     Const,
     Dictionary,
+    Expression,
     External,
     Function,
+    Imported,
     Instance,
     Made,
     Opaque,
@@ -102,11 +104,11 @@ def call_value(
 ) -> Value:
     """Call whatever a name holds."""
     if isinstance(called, Function):
-        return call_function(run, called, args, options, node)
+        return _known(run, call_function(run, called, args, options, node), args, options, node)
     if isinstance(called, Class):
         return instantiate(run, called, args, options, node)
     if isinstance(called, Instance):
-        return call_instance(run, called, args, options, node)
+        return _known(run, call_instance(run, called, args, options, node), args, options, node)
     if isinstance(called, Made):
         return layers.call(run, called, args, options, node)
     if isinstance(called, External):
@@ -123,6 +125,37 @@ def call_value(
     return unknown(run, called, args, options, node)
 
 
+def _seen_in_run(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """Follow what a call led to when the script ran: a function, or a method of some object."""
+    line, column = getattr(node, "lineno", 0), getattr(node, "col_offset", -1) + 1
+    place = run.modules.called(run.frame.module, line, column)
+    if place is None or "<" in place.name:
+        return None
+    first, _, method = place.name.partition(".")
+    found = run.resolved(Imported(place.module, first))
+    if isinstance(found, Function) and not method:
+        return call_value(run, found, args, options, node)
+    if not isinstance(found, Class) or method not in ("forward", "__call__"):
+        return None
+    if found not in run.made:
+        made = instantiate(run, found, [], {}, node)
+        run.made[found] = made if isinstance(made, Instance) else Instance(found)
+    return call_value(run, run.made[found], args, options, node)
+
+
+def _known(
+    run: Walk, value: Value, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """Return what a call gave; what was not understood of a batch, as unknown code gives it."""
+    lost = isinstance(value, Expression) or (isinstance(value, Opaque) and value.batch is None)
+    if not run.ran or not lost:
+        return value
+    batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
+    return Opaque("result", batches[0], made=run.place(node)) if batches else value
+
+
 def unknown(
     run: Walk, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
@@ -131,11 +164,14 @@ def unknown(
     reduction = run.config.criteria.get(name)
     if reduction is not None:
         return losses.by_reduction(run, reduction, args, node)
-    if losses.is_criterion(called, args, options):
-        return losses.assumed(run, name, args, node)
+    seen = _seen_in_run(run, args, options, node)
+    if seen is not None:
+        return seen
+    if unread_losses.is_criterion(called, args, options):
+        return unread_losses.assumed(run, name, args, node)
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
-    made = Opaque("result", batches[0] if batches else None)
+    made = Opaque("result", batches[0] if batches else None, made=run.place(node))
     if "labels" in options and batches:
         return losses.of_labels(run, made, node)
     made.parts["called"] = called
@@ -161,6 +197,9 @@ def call_external(
     if found is not None:
         return found
     shown.arguments(run, name, args, options, node)
+    loss = unread_losses.called_so(run, name, args, options, node)
+    if loss is not None:
+        return loss
     made = Made(name, args, options, run.place(node))
     if name.startswith("torch.optim") or "optim" in name.lower():
         layers.note_optimiser(run, made)

@@ -6,7 +6,7 @@ import ast
 
 from xent.audit._follow import objects
 from xent.audit._follow.averaging import arithmetic, averages, metrics, shown
-from xent.audit._follow.pytorch import layers, tensors
+from xent.audit._follow.pytorch import layers, tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -183,6 +183,8 @@ def of_made(
     shown.arguments(run, name, args, options, node)
     if name in ("log_prob", "entropy", "rsample", "sample", "kl_divergence"):
         return tensors.of_distribution(run, holder, name, node)
+    if run.ran and name in (*LOSS_ITSELF, "detach"):
+        return holder
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     if name in ("from_pretrained", "create", "get_model"):
         return Made(f"{holder.name}.{name}", args, options, run.place(node))
@@ -313,7 +315,7 @@ def _of_unknown(
     if name in tensors.ACTIVATIONS and batch is not None:
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
     if name in SHAPE_METHODS:
-        made = Opaque(getattr(holder, "name", ""), batch)
+        made = Opaque(getattr(holder, "name", ""), batch, made=getattr(holder, "made", None))
         if isinstance(holder, Opaque) and "padded" in holder.parts:
             made.parts["padded"] = holder.parts["padded"]
         return made
@@ -321,7 +323,9 @@ def _of_unknown(
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
     if isinstance(holder, External):
         return Opaque(name)
-    return Opaque(name, batches[0] if batches else None)
+    itself = isinstance(holder, Opaque) and name in (*LOSS_ITSELF, "detach")
+    made_by = holder.made if itself else run.place(node)  # type: ignore[attr-defined]
+    return Opaque(name, batches[0] if batches else None, made=made_by)
 
 
 def _not_followed(run: Walk, holder: Value, args: list[Value], node: ast.Call) -> None:
@@ -349,9 +353,9 @@ def of_sequence(
     """Call a method of a list or tuple."""
     if name == "append" and args:
         entered = run.new_loops(holder.loops)
-        value = args[0]
+        value = unread_losses.supposed(run, args[0], node) or args[0]
         if isinstance(value, Loss) and entered:
-            holder.total = Total(entered, value, run.place(node), under=run.under())
+            holder.total = averages.listed(run, value, entered, node)
         elif isinstance(value, BatchSize) and entered:
             holder.element = value
         elif (holder.items is not None and not isinstance(value, Loss | Total)) or (

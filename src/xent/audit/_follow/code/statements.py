@@ -12,7 +12,7 @@ from xent.audit._follow.averaging import arithmetic
 from xent.audit._follow.code import conditions, methods
 from xent.audit._follow.code.expressions import evaluate
 from xent.audit._follow.names import full_name
-from xent.audit._follow.pytorch import losses
+from xent.audit._follow.pytorch import unread_losses
 from xent.audit._follow.run import STEPS, CallFrame, Walk, Writes
 from xent.audit._follow.values import (
     Class,
@@ -72,7 +72,9 @@ def bind(run: Walk, target: ast.expr, value: Value, at: ast.AST | None = None) -
         value = Zero(value.value, tuple(run.loops), run.place(at or target))
     if isinstance(target, ast.Name):
         if isinstance(value, Opaque):
-            value = losses.named(run, target.id, value, at or target)
+            value = unread_losses.named(run, target.id, value, at or target)
+        elif isinstance(value, Made) and at is not None:
+            value = unread_losses.supposed(run, value, at) or value
         run.write(_names_for(run, target.id), target.id, value)
     elif isinstance(target, ast.Attribute):
         holder = evaluate(run, target.value)
@@ -375,6 +377,8 @@ def import_from(run: Walk, node: ast.ImportFrom) -> Flow:
             found = Imported(module, alias.name)
         elif node.level:
             found = Opaque(alias.name)
+        else:
+            found = run.modules.loaded(name, alias.name) or found
         run.write(run.frame.names, alias.asname or alias.name, found)
     return None
 

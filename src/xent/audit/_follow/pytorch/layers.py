@@ -6,7 +6,7 @@ import ast
 import re
 
 from xent.audit._follow.averaging import metrics
-from xent.audit._follow.pytorch import losses, tensors
+from xent.audit._follow.pytorch import losses, tensors, unread_losses
 from xent.audit._follow.run import Forward, Walk
 from xent.audit._follow.values import (
     Choice,
@@ -141,8 +141,8 @@ def call(
     if made.name.startswith(("torchvision.models.", "timm.", "torch.hub.load")):
         note_forward(run, made, node)
         return _pretrained(run, made, value, node)
-    if losses.is_foreign(made, args, options):
-        return losses.foreign(run, made, args, node)
+    if unread_losses.is_foreign(made, args, options):
+        return unread_losses.foreign(run, made, args, node)
     spread = isinstance(node, ast.Call) and any(k.arg is None for k in node.keywords)
     if "transformers." in made.name and ("labels" in options or spread):
         return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 from dataclasses import dataclass
 
 from xent.audit._follow.names import plain
@@ -164,58 +163,7 @@ def _reduction(options: dict[str, Value], loss: TorchLoss) -> str:
 def by_reduction(run: Walk, reduction: str, args: list[Value], node: ast.AST) -> Value:
     """Follow a loss that the settings name, with its reduction."""
     _site(run, node)
-    return _value(run, TorchLoss("any"), reduction, args, node)
-
-
-CRITERION = re.compile(r"criterion|crit|criteria|loss_?(f|fn|func|function)?|objective", re.I)
-
-
-def is_criterion(called: Value, args: list[Value], options: dict[str, Value]) -> bool:
-    """Whether something unknown is called as criteria are: by their names, with two arguments."""
-    name = called.name.lstrip("_") if isinstance(called, Opaque) else ""
-    return len(args) + len(options) == 2 and CRITERION.fullmatch(name) is not None
-
-
-def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
-    """Follow a criterion that the caller passes and no line shows: PyTorch's average by default."""
-    source = run.frame.module.source
-    _, line, _ = source.position(getattr(node, "lineno", 1), 0)
-    text = ast.unparse(node.func) if isinstance(node, ast.Call) else name
-    run.not_followed[f"{text} ({source.shown}:{line})"] = None
-    for loop in run.loops:
-        loop.losses += 1
-    result = _value(run, TorchLoss("any"), "mean", args, node)
-    return result.but(features="", assumed=name) if isinstance(result, Loss) else result
-
-
-FOREIGN = re.compile(r".*(Loss|Criterion|CrossEntropy|Entropy)")
-
-
-def is_foreign(made: Made, args: list[Value], options: dict[str, Value]) -> bool:
-    """Whether a class that could not be read is a loss by its name, and is called as one."""
-    name = made.name.rpartition(".")[2]
-    return len(args) + len(options) == 2 and FOREIGN.fullmatch(name) is not None
-
-
-def foreign(run: Walk, made: Made, args: list[Value], node: ast.AST) -> Value:
-    """Follow a loss of a file that could not be read: as it says it reduces, or as a mean."""
-    reduction = made.options.get("reduction")
-    if isinstance(reduction, Const) and reduction.value in ("mean", "sum", "none"):
-        return by_reduction(run, reduction.value, args, node)
-    return assumed(run, made.name.rpartition(".")[2], args, node)
-
-
-LOSS_NAME = re.compile(r"(\w+_)?loss", re.I)
-
-
-def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
-    """Follow what unknown code makes of a batch and the script calls a loss."""
-    if value.batch is None or not run.is_open(value.batch) or LOSS_NAME.fullmatch(name) is None:
-        return value
-    grad = not run.without_grad
-    for loop in run.loops:
-        loop.losses += 1
-    return Loss(0, run.place(node), value.batch, grad=grad, assumed=name, by_name=True)
+    return value_of(run, TorchLoss("any"), reduction, args, node)
 
 
 def of_labels(run: Walk, output: Opaque, node: ast.AST, assumed: str = "") -> Value:
@@ -241,7 +189,7 @@ def _site(run: Walk, node: ast.AST) -> None:
         loop.losses += 1
 
 
-def _value(run: Walk, loss: TorchLoss, reduction: str, args: list[Value], node: ast.AST) -> Value:
+def value_of(run: Walk, loss: TorchLoss, reduction: str, args: list[Value], node: ast.AST) -> Value:
     batches = [b for value in args if (b := getattr(value, "batch", None)) is not None]
     loop = run.batch_loop(batches)
     grad = not run.without_grad
@@ -249,6 +197,8 @@ def _value(run: Walk, loss: TorchLoss, reduction: str, args: list[Value], node: 
         return Tensor(batch=loop, grad=grad, loss=loss.kind)
     features = {"mean": "mean", "sum": "sum", "batchmean": "sum"}.get(reduction, "")
     scale = {"mean": 0, "sum": 1, "batchmean": 0}.get(reduction)
+    if scale is None and run.ran:
+        return Loss(0, run.place(node), loop, loss.kind, features, grad, supposed="loss")
     return Loss(scale, run.place(node), loop, loss.kind, features, grad)
 
 
@@ -284,7 +234,7 @@ def judge(
     if loss.takes == "logits":
         _target(run, target, node)
         _padding(run, target, reduction, settings, node)
-    result = _value(run, loss, reduction, [v for v in (output, target) if v is not None], node)
+    result = value_of(run, loss, reduction, [v for v in (output, target) if v is not None], node)
     ignored = settings.get("ignore_index")
     if isinstance(result, Loss) and ignored is not None and reduction == "mean":
         return result.but(padding=True)

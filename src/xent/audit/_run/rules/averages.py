@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from xent.audit._run.sites import Pass, Site
+from xent.audit._run.sites import Pass, Round, Site
 
 SIZES_TOLD = 3  # different sizes of batches that are told one by one
 
@@ -29,7 +29,7 @@ def quantified(rule: str, site: Site, level: str) -> tuple[bool | None, str]:
         known = one.round is not None and one.round.samples is not None
         if not ragged:
             return (False if whole or known else None), sizes(one.sizes)
-        return True, _from_loader(one)
+        return True, from_loader(one.round)
     if rule == "X401" and one.sizes.keys() == {1}:
         return False, sizes(one.sizes)
     if told is None:
@@ -56,11 +56,11 @@ def _told(site: Site, level: str) -> Pass | None:
     )[1]
 
 
-def _from_loader(one: Pass) -> str:
-    if one.round is None or not one.round.size or one.round.samples is None:
+def from_loader(one: Round | None) -> str:
+    """Say how many batches of which sizes a loader gives, whose last is smaller."""
+    if one is None or not one.size or one.samples is None:
         return ""
-    whole = one.round.samples // one.round.size
-    return sizes(Counter({one.round.size: whole, one.round.ragged: 1}))
+    return sizes(Counter({one.size: one.samples // one.size, one.ragged: 1}))
 
 
 def sizes(batches: Counter[int]) -> str:

@@ -28,6 +28,9 @@ def shifts(site: Site, call: LossCall) -> None:
                 continue
             ids, target = pair
             verdict = _shift(ids, target, ignored, 0 if time_first else start)
+            cut = call.output.grad_fn is None and target.size(1) < ids.size(1)
+            if verdict == "twice" and cut:
+                continue  # only a graph tells whether the first position was cut off, or the last
             if verdict == "right" or not time_first:
                 verdicts.setdefault(verdict, ids)
             if not time_first or verdict == "right":

@@ -1,0 +1,59 @@
+"""X407: numbers that are divided as totals, and to which this loop's losses were never added."""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow import loops
+from xent.audit._follow.run import Walk
+from xent.audit._follow.values import Const, Index, Length, Loss, Total, Value, Zero
+
+
+def of_another_loop(run: Walk, total: Total, node: ast.AST) -> bool:
+    """X407: in each round over batches the last loss of a loop that has ended is added again."""
+    term, loop = total.term, total.loops[-1]
+    if not isinstance(term, Loss) or term.loop is None or term.carried or run.is_open(term.loop):
+        return False
+    if term.loop.frame is not loop.frame or not loop.losses:
+        return False
+    if not all(loops.is_batches(each) and each.kind == "batches" for each in (term.loop, loop)):
+        return False
+    name, what = "the loss", "in every round it is that of the last batch of the loop before"
+    run.report("X407", run.place(node), name=name, what=what, size="len(x)")
+    return True
+
+
+def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> None:
+    """X407: after the loop one batch's loss is divided as if it were the total."""
+    if loss.loop is None or not loops.is_batches(loss.loop):
+        return
+    if loops.counts(divisor, loss.loop) in ("batches", "samples"):
+        run.report(
+            "X407",
+            run.place(node),
+            name="the loss",
+            what="it is that of the last batch alone",
+            size="len(x)",
+        )
+
+
+def last_divided(run: Walk, loss: Loss) -> None:
+    """X407: after the loop the last batch's loss is shown, divided by how many there were."""
+    for divisor, place in loss.over:
+        index = isinstance(divisor, Index) and divisor.loop is loss.loop
+        counter = isinstance(divisor, Total) and divisor.loops[-1] is loss.loop
+        if index or (counter and divisor.term == Const(1)):  # type: ignore[attr-defined]
+            what = "it is that of the last batch alone"
+            run.report("X407", place, name="the loss", what=what, size="len(x)")
+
+
+def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
+    """X407: a number that is still 0 is divided by the length of a loader with losses."""
+    if not isinstance(divisor, Length) or zero.place is None:
+        return
+    parts = {ast.BinOp: "left", ast.AugAssign: "target"}
+    name = ast.unparse(getattr(node, parts[type(node)])) if type(node) in parts else ""
+    if "loss" in name.lower() and any(
+        loops.counts(divisor, loop) and loop not in zero.loops for loop in run.past
+    ):
+        run.report("X407", run.place(node), name=name, what="nothing is added to it", size="len(x)")
