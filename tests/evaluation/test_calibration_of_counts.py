@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.special import expit, log_softmax
+from scipy.optimize import isotonic_regression
+from scipy.special import entr, expit, log_softmax, softmax
 
 from xent.evaluation import Accumulator, evaluate
 from xent.evaluation._accumulator.scores import column as counted
@@ -68,24 +69,63 @@ def test_many_classes(kind):
     assert "top_label" not in found.reliability
 
 
+def best_scores(score, yes):
+    """The Brier and the log score after the isotonic regression by SciPy, of all rows."""
+    order = np.argsort(score, kind="stable")
+    ordered, y = score[order], yes[order].astype(float)
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    weight = np.diff(np.append(starts, len(y)))
+    found = isotonic_regression(np.add.reduceat(y, starts) / weight, weights=weight)
+    share = np.repeat(found.x, weight)
+    entropy = (entr(share) + entr(1 - share)) / np.log(2)
+    return {"brier": (share * (1 - share)).mean(), "log": entropy.mean()}
+
+
+# The logits of the model, those by which classes are drawn, and by how much cells may move a part:
+# cells are wider where probabilities lie far apart.
+MODELS = {
+    "flat": lambda z: (0.3 * z, 0.3 * z, 1e-6),
+    "usual": lambda z: (2 * z, 2 * z, 1e-6),
+    "heavy ties": lambda z: (np.where(z > 0.3, z, 0.0), z, 1e-6),
+    "sharp": lambda z: (5 * z, 5 * z, 2e-6),
+    "too sure": lambda z: (4 * z, z, 2e-6),
+    "rare classes": lambda z: (2 * z - np.arange(10), 2 * z - np.arange(10), 2e-6),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cells_move_no_part_by_much(name):
+    rng = np.random.default_rng(2)
+    model, drawn, most = MODELS[name](rng.normal(size=(120_000, 10)))
+    probs = softmax(model, axis=1).astype(np.float32)
+    y = (drawn + rng.gumbel(size=drawn.shape)).argmax(axis=1)
+    whole = Accumulator()
+    whole.update(y, probs)
+    report = whole.result()
+    assert report.score_counts == "cells"
+    for c, found in enumerate(report.decomposition["corp"]["classes"]):
+        best = best_scores(probs[:, c], y == c)
+        for score, flat in best_scores(np.zeros(len(y)), y == c).items():
+            assert abs(found[score]["uncertainty"] - flat) < 1e-12
+            assert abs(found[score]["discrimination"] - (flat - best[score])) < most
+
+
 @pytest.mark.parametrize("kind", ["probs", "logits"])
-def test_cells_move_the_parts_by_little(kind, monkeypatch):
+def test_cells_of_two_classes(kind, monkeypatch):
     p, y = two(40_000)
     values = p if kind == "probs" else np.log(p / (1 - p))
     rows = evaluate(y, **{kind: values})
     assert rows.score_counts == "exact"
     monkeypatch.setattr(counted, "MOST_SCORES", 1000)
+    monkeypatch.setattr(counted, "FINEST_ALONE", 1 << 17)
     found = dealt(y, 2, **{kind: values})
     assert found.score_counts == "cells"
-    # Within a cell the isotonic regression cannot bend, which it does between any two rows.
-    close(found.decomposition["corp"], rows.decomposition["corp"], 3e-5)
-    assert found.decomposition["corp"]["brier"]["miscalibration"] == pytest.approx(
-        rows.decomposition["corp"]["brier"]["miscalibration"], rel=0, abs=5e-6
-    )
+    close(found.decomposition["corp"], rows.decomposition["corp"], 2e-6)
     assert found.decomposition == dealt(y, 5, **{kind: values}).decomposition
     assert found.reliability["yes"]["slope"]["value"] == pytest.approx(
         rows.reliability["yes"]["slope"]["value"], rel=1e-6
     )
+    assert found.ranking["roc_auc"] == pytest.approx(rows.ranking["roc_auc"], rel=0, abs=2e-7)
 
 
 def test_certain_scores_and_weights():

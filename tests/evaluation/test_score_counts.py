@@ -10,11 +10,11 @@ import pytest
 
 from xent._kernels.predictions.scores import mark_scores
 from xent.evaluation import Accumulator
-from xent.evaluation._accumulator.scores import cells, column
+from xent.evaluation._accumulator.scores import column, tables
 from xent.evaluation._accumulator.scores import held as held_scores
-from xent.evaluation._accumulator.scores.cells import CellTables, ScoreCells
 from xent.evaluation._accumulator.scores.column import ScoreColumn, keys_from, scores_from
 from xent.evaluation._accumulator.scores.held import KeyCounts
+from xent.evaluation._accumulator.scores.tables import CellTables
 from xent.evaluation._accumulator.sums import exact_sum
 from xent.evaluation._calibration import yes_no
 
@@ -87,6 +87,13 @@ def test_one_score_too_many_is_seen_in_batches_of_any_size(step, beyond, monkeyp
     assert one.held().yes.sum() == (scores > 0.5).sum()
 
 
+def cell_by_hand(p, fine):
+    """Exponent and leading bits of p, or of 1 - p from the other end on."""
+    share, exponent = math.frexp(p if p < 0.5 else 1 - p)
+    near = (exponent + 1022 << 20) + math.floor((2 * share - 1) * 2**20) if share else 0
+    return (near if p < 0.5 else (2044 << 20) - near) >> (20 - fine)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tables_side_by_side_hold_what_cells_say(dtype, monkeypatch):
     monkeypatch.setattr(column, "MOST_SCORES", 8)
@@ -100,9 +107,8 @@ def test_tables_side_by_side_hold_what_cells_say(dtype, monkeypatch):
     for some in (slice(0, 60), slice(60, 700)):  # by one class after the other, and by all at once
         one.update(target[some], probs[some])
     for c, each in enumerate(one.state.scores.columns):
-        own = ScoreCells(0, each.cells.fine, CellTables(1), 0, weighted=False)
-        want = by_hand(own.cells(probs[:, c].astype(np.float64)), target == c)
-        assert counted(each.held()) == want
+        cells = [cell_by_hand(p, each.cells.fine) for p in probs[:, c].tolist()]
+        assert counted(each.held()) == by_hand(np.array(cells), target == c)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -146,19 +152,53 @@ def test_a_copy_goes_on_in_tables_of_its_own(monkeypatch):
         assert each.result() == whole.result()
 
 
-def test_a_table_is_unpacked_before_it_is_full(monkeypatch):
-    rng = np.random.default_rng(3)
-    probs, target = rng.dirichlet(np.ones(3), 900), rng.integers(0, 3, 900)
-    found = []
-    monkeypatch.setattr(column, "MOST_SCORES", 3)
-    monkeypatch.setattr(held_scores, "LEAST_WAITING", 8)
-    for most in (1 << 31, 500):
-        monkeypatch.setattr(cells, "MOST_IN_TABLE", most)
+def dealt(target, probs, parts):
+    """Rows counted by several accumulators, in any order, and merged."""
+    whole = Accumulator()
+    for some in reversed(np.array_split(np.arange(len(target)), parts)):
         one = Accumulator()
-        for at in range(0, 900, 300):
-            one.update(target[at : at + 300], probs[at : at + 300])
-        found.append([counted(each.held()) for each in one.state.scores.columns])
-    assert found[0] == found[1]
+        for few in np.array_split(some, 2):
+            one.update(target[few], probs[few], first_row=int(few[0]))
+        whole.merge(one)
+    whole._seen = 0  # which a file says
+    return whole
+
+
+@pytest.mark.parametrize("spread", [0.3, 9.0])
+@pytest.mark.parametrize("most", [1 << 24, 500])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_wider_cells_and_entries_that_are_full_lose_no_row(
+    classes, most, spread, tmp_path, monkeypatch
+):
+    """Half of the rows share a score, so that its entry is full many times over."""
+    monkeypatch.setattr(column, "MOST_SCORES", 12)
+    monkeypatch.setattr(held_scores, "LEAST_WAITING", 8)
+    monkeypatch.setattr(tables, "MOST_IN_FINEST", most)
+    monkeypatch.setattr(column, "CELLS_ALONE", 1 << 8)
+    monkeypatch.setattr(column, "CELLS_TOGETHER", 1 << 8)
+    monkeypatch.setattr(column, "FINEST_ALONE", 1 << 12)
+    monkeypatch.setattr(column, "FINEST_TOGETHER", 1 << 13)
+    rng = np.random.default_rng(3)
+    logits = spread * rng.normal(size=(1200, classes))
+    logits[::2] = logits[0]
+    logits[1:65:2] = 15.0, *-np.arange(1.0, classes)  # 32 rows alone in their part of the table
+    probs = np.exp(logits - logits.max(1, keepdims=True))
+    probs /= probs.sum(1, keepdims=True)
+    target = rng.integers(0, classes, 1200)
+    found = []
+    for parts in (1, 4, 7):
+        whole = dealt(target, probs, parts)
+        whole.save(tmp_path / "state")
+        found.append((tmp_path / "state").read_bytes())
+        again = Accumulator.load(tmp_path / "state")
+        assert again.result().decomposition == whole.result().decomposition
+    assert len(set(found)) == 1
+    for c, each in enumerate(whole.state.scores.columns):
+        own = probs[:, c] if classes > 2 else probs[:, 1]
+        cells = [cell_by_hand(p, each.cells.fine) for p in own.tolist()]
+        yes = target == (c if classes > 2 else 1)
+        assert counted(each.held()) == by_hand(np.array(cells), yes)
+    assert each.cells.tables.layout.many == (most == 500)
 
 
 def test_keys_order_as_scores_do():

@@ -1,4 +1,8 @@
-"""Scores as whole numbers that order as they do: each its own, or cells of the log odds."""
+"""Scores as whole numbers that order as they do: each its own, or cells of the log odds.
+
+A probability below a half has as its cell the leading bits of itself, another those of 1 - p, which
+is exact, from the other end on: cells are as narrow near 1 as near 0, and nothing is divided.
+"""
 
 import math
 
@@ -6,10 +10,9 @@ import numpy as np
 
 from xent._compile.decorator import inner, outer
 from xent._kernels.predictions.places import GOLDEN
-from xent._kernels.predictions.sums import CHUNK
 from xent._math.element import order_key
 from xent._math.exp import EXP_SCALE, exp_series, scaled_exp
-from xent._math.llvm import prefer_512
+from xent._math.llvm import prefer_512, prefetch
 from xent._math.log import fast_log8
 from xent._math.vector import (
     FLOAT64_LANES,
@@ -23,11 +26,13 @@ from xent._math.vector import (
 
 U = np.uint64
 FRACTION_BITS = 52  # of a float64
+FINEST = 20  # of these bits tell the finest cells apart
+MIRROR = 2 * 1022 << FINEST  # what the numbers of such cells of p and of 1 - p add up to
+CELLS_AHEAD = 256  # whose entries are asked for before the first of them is counted
 EVEN_CELLS = 32.0  # log odds up to which cells are of one width
 FARTHEST = 2.0**15  # where those beyond all others are counted
 PROBABILITY, LOG_ODDS, LOG_PROBABILITY = 0, 1, 2  # what scores are
 NO_KEY = np.int64(0x7FFFFFFFFFFFFFFF)  # of no number
-_ONE_YES = np.int64(1 << 32)
 _TINY = 2.0**-1000  # below which a probability is taken for its logarithm, by hand
 
 
@@ -81,11 +86,13 @@ def log_odds(scores, kind, rows, out):
 def _write_cells(x, kind, fine, first, many, odds, cells):
     """Write the cells of so many scores, less ``first``; below 0 where one lies beyond a table."""
     if kind == PROBABILITY:
-        shift = np.int64(FRACTION_BITS - fine)
+        down = np.int64(FINEST - fine)
         for i in range(0, many, FLOAT64_LANES):
             p = load(x, U(i))
-            # Of 1 and what rounds beyond the bits say inf, or less than 0: no place.
-            store(cells, U(i), (bits64(p / (1.0 - p)) >> shift) - np.int64(first))
+            # Of 0, of 1 and of what rounds beyond it come numbers that have no place in a table.
+            low = bits64(p) >> np.int64(FRACTION_BITS - FINEST)
+            high = np.int64(MIRROR) - (bits64(1.0 - p) >> np.int64(FRACTION_BITS - FINEST))
+            store(cells, U(i), (select(p < 0.5, low, high) >> down) - np.int64(first))
     else:
         inverse = np.float64(1 << fine)
         _write_odds(x, kind, many, odds)
@@ -96,63 +103,118 @@ def _write_cells(x, kind, fine, first, many, odds, cells):
 
 
 @inner()
-def _count(scores, kind, fine, first, room, cells, table):
-    """Count scores in the lower halves of a table; return how many have no place there."""
-    size, beyond = U(table.shape[0]), np.int64(0)
-    for at in range(0, scores.shape[0], CHUNK):
-        many = min(CHUNK, scores.shape[0] - at)
+def _find_places(kind, fine, first, many, room, cells, table, columns, c, reach):
+    """Write where the cells of scores in ``room`` stand in a table, and ask for its cache lines."""
+    _write_cells(room[0], kind, fine, first, many, room[1], cells)
+    low, high, size = reach[0], reach[1], np.int64(U(table.shape[0]) // columns)
+    for i in range(U(many)):
+        inside = 0 <= cells[i] < size
+        low = min(low, cells[i] if inside else low)
+        high = max(high, cells[i] if inside else high)
+    reach[0], reach[1] = low, high
+    for i in range(U(many)):
+        cell = U(cells[i])
+        # What is below 0, or too large, remains so.
+        cells[i] = np.int64(cell + (((cell >> U(fine)) * (columns - U(1)) + c) << U(fine)))
+        prefetch(table, cells[i])
+
+
+@inner()
+def _count(scores, kind, fine, first, row_bits, room, cells, table, columns, c, reach, carried):
+    """Count rows in a table; return how many have no place there, and how many were carried."""
+    size, beyond, n = U(table.shape[0]), np.int64(0), U(0)
+    most = (U(1) << U(row_bits)) - U(1)
+    for at in range(0, scores.shape[0], CELLS_AHEAD):
+        many = min(CELLS_AHEAD, scores.shape[0] - at)
         for i in range(U(many)):
             room[0, i] = scores[U(at) + i]
-        _write_cells(room[0], kind, fine, first, many, room[1], cells)
+        _find_places(kind, fine, first, many, room, cells, table, columns, c, reach)
         for i in range(U(many)):
-            if U(cells[i]) < size:
-                table[U(cells[i])] += 1
+            place = U(cells[i])
+            if place < size:
+                entry = U(table[place])
+                if entry & most == most:
+                    entry -= most + U(1)
+                    carried[n] = np.int64(place)
+                    n += U(1)
+                table[place] = entry + U(1)
             else:
                 beyond += 1
-    return beyond
+    return beyond, n
+
+
+@inner()
+def _add_yes(table, place, row_bits, carried, n):
+    """Count a row of yes in an entry, if it has one; return how many were carried so far."""
+    if place >= U(table.shape[0]):
+        return n
+    shift = U(row_bits)
+    entry = U(table[place])
+    if entry >> shift == (U(1) << (U(8 * table.itemsize) - shift)) - U(1):
+        table[place] = entry & ((U(1) << shift) - U(1))
+        carried[n] = ~np.int64(place)
+        return n + U(1)
+    table[place] = entry + (U(1) << shift)
+    return n
 
 
 @outer()
-def count_cells(scores, kind, fine, first, own, room, cells, table):
+def count_cells(
+    scores, kind, fine, first, row_bits, own, room, cells, table, columns, c, reach, carried
+):
     """Count all scores in a table of cells, and as yes those whose places ``own`` are.
 
-    An entry of ``table`` has the rows of a cell in its lower half and those that are yes in the
-    upper one; the first is of the cell ``first``. A doubling of the odds, or a nat of log odds, has
-    2^fine cells. ``room`` (2, `CHUNK` and `SPARE`) and ``cells`` are to work in. Return how many
-    scores have no place in the table: `find_beyond` says which.
+    A doubling of a probability below a half, or a nat of log odds, has 2^fine cells, which stand
+    side by side; beside them stand those of the other ``columns``, of which this is column ``c``.
+    The table begins with the cell ``first``; ``reach`` goes on from the first to the last after it
+    that a row was met in. An entry has the rows of a cell in its ``row_bits`` lower bits and those
+    that are yes in the others. Where a part of an entry is full it starts anew: its place in the
+    table is written to ``carried``, or the complement of that where it is the part of yes. ``room``
+    (2, `CELLS_AHEAD` and `SPARE`) and ``cells`` are to work in. Return how many scores have no
+    place in the table, `find_beyond` says which, and how many places were carried.
     """
     prefer_512()
-    beyond = _count(scores, kind, fine, first, room, cells, table)
+    every, c = U(columns), U(c)
+    beyond, n = _count(
+        scores, kind, fine, first, row_bits, room, cells, table, every, c, reach, carried
+    )
     # By themselves: to ask each score whether it is yes takes longer than to count it.
-    for at in range(0, own.shape[0], CHUNK):
-        many = min(CHUNK, own.shape[0] - at)
+    for at in range(0, own.shape[0], CELLS_AHEAD):
+        many = min(CELLS_AHEAD, own.shape[0] - at)
         for i in range(U(many)):
             room[0, i] = scores[U(own[U(at) + i])]
-        _write_cells(room[0], kind, fine, first, many, room[1], cells)
+        _find_places(kind, fine, first, many, room, cells, table, every, c, reach)
         for i in range(U(many)):
-            if U(cells[i]) < U(table.shape[0]):
-                table[U(cells[i])] += _ONE_YES
-    return beyond
+            n = _add_yes(table, U(cells[i]), row_bits, carried, n)
+    return beyond, np.int64(n)
 
 
 @outer()
-def count_columns(columns, kind, fine, first, truth, room, cells, tables):
-    """Count the scores of rows that lie class by class, each class in a table of its own.
+def count_columns(
+    columns, kind, fine, first, row_bits, truth, room, cells, table, reach, carried, times
+):
+    """Count the scores of rows that lie class by class, each class in a column of its own.
 
-    Row by row the true class is yes. See `count_cells`.
+    Row by row the true class is yes. ``carried`` has a line for each class, and ``times`` takes how
+    many places are written there. See `count_cells`; return how many scores have no place.
     """
     prefer_512()
-    beyond = np.int64(0)
-    for c in range(U(columns.shape[0])):
-        beyond += _count(columns[c], kind, fine, first, room, cells, tables[c])
-    for at in range(0, truth.shape[0], CHUNK):
-        many = min(CHUNK, truth.shape[0] - at)
+    beyond, every = np.int64(0), U(columns.shape[0])
+    for c in range(every):
+        found, n = _count(
+            columns[c], kind, fine, first, row_bits, room, cells, table, every, c, reach, carried[c]
+        )
+        beyond += found
+        times[c] = np.int64(n)
+    for at in range(0, truth.shape[0], CELLS_AHEAD):
+        many = min(CELLS_AHEAD, truth.shape[0] - at)
         for i in range(U(many)):
             room[0, i] = columns[U(truth[U(at) + i]), U(at) + i]
-        _write_cells(room[0], kind, fine, first, many, room[1], cells)
+        _find_places(kind, fine, first, many, room, cells, table, every, U(0), reach)
         for i in range(U(many)):
-            if U(cells[i]) < U(tables.shape[1]):
-                tables[U(truth[U(at) + i]), U(cells[i])] += _ONE_YES
+            c = U(truth[U(at) + i])
+            place = U(cells[i]) + (c << U(fine))
+            times[c] = np.int64(_add_yes(table, place, row_bits, carried[c], U(times[c])))
     return beyond
 
 
@@ -164,8 +226,8 @@ def find_beyond(scores, kind, fine, first, room, cells, size, out):
     """
     prefer_512()
     found = U(0)
-    for at in range(0, scores.shape[0], CHUNK):
-        many = min(CHUNK, scores.shape[0] - at)
+    for at in range(0, scores.shape[0], CELLS_AHEAD):
+        many = min(CELLS_AHEAD, scores.shape[0] - at)
         for i in range(U(many)):
             room[0, i] = scores[U(at) + i]
         _write_cells(room[0], kind, fine, first, many, room[1], cells)
@@ -174,6 +236,45 @@ def find_beyond(scores, kind, fine, first, room, cells, size, out):
                 out[found] = np.int64(U(at) + i)
                 found += U(1)
     return np.int64(found)
+
+
+@outer()
+def gather_cells(table, row_bits, together, out_cells, out_rows, out_yes):
+    """Write what a table holds of so many neighbours ``together``, where it holds any.
+
+    Write the number of the neighbours, their rows and how many are yes; return how many groups.
+    """
+    shift, found = U(row_bits), U(0)
+    most = (U(1) << shift) - U(1)
+    for group in range(U(table.shape[0]) // U(together)):
+        rows = yes = U(0)
+        for i in range(group * U(together), (group + U(1)) * U(together)):
+            rows += U(table[i]) & most
+            yes += U(table[i]) >> shift
+        out_cells[found] = np.int64(group)
+        out_rows[found], out_yes[found] = np.int64(rows), np.int64(yes)
+        # Rows may all have been carried, as yes may: then the entry says 0 of them.
+        found += U(rows + yes > U(0))
+    return np.int64(found)
+
+
+@outer()
+def pool_adjacent(rows, yes, used, out_rows, out_yes):
+    """Go on with the pool-adjacent-violators algorithm: more counts of ascending scores.
+
+    ``out_rows`` and ``out_yes`` hold the first ``used`` blocks, of ascending shares of yes, and
+    have room for more. Return how many there are.
+    """
+    n = U(used)
+    for i in range(U(rows.shape[0])):
+        many, own = rows[i], yes[i]
+        while n > U(0) and out_yes[n - U(1)] * many >= own * out_rows[n - U(1)]:
+            n -= U(1)
+            many += out_rows[n]
+            own += out_yes[n]
+        out_rows[n], out_yes[n] = many, own
+        n += U(1)
+    return np.int64(n)
 
 
 @outer()

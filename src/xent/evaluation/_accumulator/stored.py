@@ -15,7 +15,7 @@ from xent.evaluation._accumulator.sums import Slots, Sums
 from xent.evaluation._accumulator.tally import RowTally
 from xent.evaluation._accumulator.worst import WorstRow
 
-FORMAT, VERSION = "xent.evaluation", 1
+FORMAT, VERSION = "xent.evaluation", 2
 PLAIN_TYPES = (str, int, float, bool, type(None))
 
 Arrays = dict[str, NDArray[Any]]
@@ -165,19 +165,34 @@ def _take_slices(slices: Slices, name: str, said: Said, arrays: Arrays) -> None:
 
 
 def _put_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> None:
-    held = column.held()
-    said[name] = column.exact
-    arrays[name] = np.stack([held.keys, held.rows, held.yes])
-    for part, sums in (("weight", held.weight), ("yes", held.yes_weight)):
+    if not column.exact and column.cells is not None and not column.weighted:
+        said[name], held = column.cells.said()
+        arrays |= {name + part: array for part, array in held.items()}
+        return
+    held_scores = column.held()
+    said[name] = "scores" if column.exact else "cells"
+    arrays[name] = np.stack([held_scores.keys, held_scores.rows, held_scores.yes])
+    for part, sums in (("weight", held_scores.weight), ("yes", held_scores.yes_weight)):
         some = Sums(0) if sums is None else sums
         some.carry()
         _put_sums(some, f"{name}.{part}", said, arrays, np.arange(len(some.limbs)))
 
 
 def _take_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> None:
+    form = said[name]
+    if form is False:
+        because = "its scores were counted in other cells"
+        raise _check.cannot("The state cannot be read", because, "Evaluate its rows again.")
+    if isinstance(form, dict):
+        parts = ("", ".carried", ".parts", ".table")
+        column.begin_cells().take(form, {part: arrays[name + part] for part in parts})
+        return
     keys, rows, yes = arrays[name]
     weights = [Sums(len(keys) if column.weighted else 0) for _ in range(2)]
     for part, sums in zip(("weight", "yes"), weights, strict=True):
         _take_sums(sums, f"{name}.{part}", said, arrays)
-    own = weights if column.weighted else ()
-    column.take(HeldScores(keys, rows, yes, *own), exact=said[name])
+    held = HeldScores(keys, rows, yes, *(weights if column.weighted else ()))
+    if form == "cells":
+        column.begin_cells().take_weighted(held)
+    else:
+        column.take(held)

@@ -4,6 +4,7 @@ import numpy as np
 
 from xent._kernels.predictions.scores import LOG_ODDS, PROBABILITY
 from xent.evaluation._accumulator.scores.column import ScoreColumn
+from xent.evaluation._calibration.estimators.corp import LevelBlocks, recalibrated
 from xent.evaluation._calibration.yes_no import Numbers, YesNo, log_rest
 
 
@@ -44,6 +45,28 @@ def view_of(column: ScoreColumn) -> YesNo:
         log_yes, log_no, np.abs(np.where(yes, log_yes, log_no)), yes, entry, squares,
         np.flatnonzero(marks == 0), not column.weighted,
     )  # fmt: skip
+
+
+def finest_blocks(
+    column: ScoreColumn, view: YesNo, blocks: LevelBlocks | None = None
+) -> LevelBlocks:
+    """Return the isotonic regression of yes, of cells the finest that were counted.
+
+    An isotonic regression may bend between any two rows, so it asks for finer cells than all else,
+    of which `view_of` has none. Only the sums of its blocks are known then.
+
+    Parameters
+    ----------
+    column : ScoreColumn
+        What was counted.
+    view : YesNo
+        The view of it.
+    blocks : LevelBlocks, optional
+        The isotonic regression of that, where it is known.
+    """
+    if column.exact or column.cells is None or column.weighted:
+        return recalibrated(view) if blocks is None else blocks
+    return LevelBlocks(np.zeros(0, np.int64), *column.cells.pooled())
 
 
 def _logs(scores: Numbers, kind: int) -> tuple[Numbers, Numbers]:

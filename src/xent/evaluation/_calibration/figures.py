@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from xent.evaluation._accumulator.scores.column import ScoreCounts
 from xent.evaluation._calibration.bins import Binning, binning_of
-from xent.evaluation._calibration.counted import view_of
+from xent.evaluation._calibration.counted import finest_blocks, view_of
 from xent.evaluation._calibration.diagram import curve
 from xent.evaluation._calibration.estimators.corp import LevelBlocks, decomposed, recalibrated
 from xent.evaluation._calibration.estimators.cox import slope_and_intercept
@@ -67,7 +67,9 @@ def with_calibration(
         reliability["yes"] = believed(yes, blocks, bins)
         recovered = of_yes_no(yes, unit)
     else:
-        corp, reliability = summed(given.labels, against_rest(rows, given, whole=whole), unit, bins)
+        views = against_rest(rows, given, whole=whole)
+        each = ((c, view, recalibrated(view)) for c, view in views)
+        corp, reliability = summed(given.labels, each, unit, bins)
         recovered = of_many(given, rows, unit)
     winner = of_winner(rows, whole=whole)
     blocks = recalibrated(winner)
@@ -177,16 +179,20 @@ def with_counts(
     corp: dict[str, Any] = {}
     reliability: dict[str, Any] = {}
     if report.classes > 2:
-        corp, reliability = summed(report.labels, enumerate(views), unit, bins)
+        both = enumerate(zip(scores.columns, views, strict=True))
+        each = ((c, view, finest_blocks(column, view)) for c, (column, view) in both)
+        corp, reliability = summed(report.labels, each, unit, bins)
     else:
         blocks = recalibrated(views[0])
         means = {"brier": report.brier / 2, "log": report.cross_entropy}
-        corp = dict(decomposed(views[0], blocks, unit, means))
+        finest_of_yes = finest_blocks(scores.columns[0], views[0], blocks)
+        corp = dict(decomposed(views[0], finest_of_yes, unit, means))
         reliability = {"yes": believed(views[0], blocks, bins)} if whole else {}
     if scores.winner is not None:
         winner = view_of(scores.winner)
         blocks = recalibrated(winner)
-        corp["top_label"] = decomposed(winner, blocks, unit)
+        finest_of_winner = finest_blocks(scores.winner, winner, blocks)
+        corp["top_label"] = decomposed(winner, finest_of_winner, unit)
         reliability["top_label"] = _errors(winner, bins)
         if report.classes > 2:
             reliability["top_label"]["corp"] = curve(winner, blocks)
@@ -206,12 +212,12 @@ def _errors(view: YesNo, bins: Binning) -> dict[str, Any]:
 
 
 def summed(
-    labels: list[Any], views: Iterable[tuple[int, YesNo]], unit: float, bins: Binning
+    labels: list[Any], views: Iterable[tuple[int, YesNo, LevelBlocks]], unit: float, bins: Binning
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the decomposition of each class against the rest, and its calibration errors."""
     each, errors = [], []
-    for c, view in views:
-        each.append({"label": labels[c], **decomposed(view, recalibrated(view), unit)})
+    for c, view, blocks in views:
+        each.append({"label": labels[c], **decomposed(view, blocks, unit)})
         errors.append({"label": labels[c], **binned(view, bins)})
     if not each:
         return {}, {}

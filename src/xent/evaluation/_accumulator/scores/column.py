@@ -17,13 +17,15 @@ from xent._kernels.predictions.scores import (
     count_columns,
 )
 from xent.evaluation._accumulator.rows import CountedRows
-from xent.evaluation._accumulator.scores.cells import CellTables, ScoreCells
+from xent.evaluation._accumulator.scores.cells import NOWHERE, ScoreCells
 from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
+from xent.evaluation._accumulator.scores.tables import CellTables
 from xent.evaluation._accumulator.sums import Numbers, Slots
 
 MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
-CELLS_ALONE = 1 << 16  # of each doubling of the odds beyond, where there is one column,
+CELLS_ALONE = 1 << 16  # of each doubling of p or 1 - p beyond, where there is one column,
 CELLS_TOGETHER = 1 << 15  # and of all columns together where there are more
+FINEST_ALONE, FINEST_TOGETHER = 1 << 19, 1 << 21  # of the cells that the isotonic regression sees
 MOST_RANKED = 64  # classes up to which each is ranked against the rest
 
 
@@ -45,7 +47,9 @@ class ScoreColumn:
         self.kind, self.weighted, columns = kind, weighted, tables.columns
         self._tables, self._place = tables, place
         cells = CELLS_ALONE if columns == 1 else CELLS_TOGETHER // columns
-        self._most, self._fine = MOST_SCORES // columns, int(math.log2(cells))
+        finest = FINEST_ALONE if columns == 1 else FINEST_TOGETHER // columns
+        self._most = MOST_SCORES // columns
+        self._fine = int(math.log2(cells)), int(math.log2(finest))
         self._distinct = KeyCounts(weighted=weighted, most=self._most)
         self.cells: ScoreCells | None = None
 
@@ -110,36 +114,40 @@ class ScoreColumn:
         if self.cells is not None:
             return
         self.cells = ScoreCells(
-            self.kind, self._fine, self._tables, self._place, weighted=self.weighted
+            self.kind, *self._fine, self._tables, self._place, weighted=self.weighted
         )
         if self.weighted:
             self._distinct.held()
+        for scores, _ in self._distinct.waiting:
+            self.cells.expect(scores)
         for scores, yes in self._distinct.waiting:
             self.cells.add(scores, np.flatnonzero(yes), None)
         self._put_scores(self.cells, self._distinct.sorted)
         self._distinct = KeyCounts(weighted=self.weighted)
 
     def _put_scores(self, cells: ScoreCells, held: HeldScores) -> None:
-        if held.keys.size:
-            cells.put(held.by(cells.cells(scores_from(held.keys))))
+        cells.put(held, scores_from(held.keys))
 
-    def take(self, held: HeldScores, *, exact: bool) -> None:
-        """Begin with counts that were kept."""
-        if not exact:
-            self._coarsen()
-        (self._distinct if self.cells is None else self.cells).put(held)
+    def take(self, held: HeldScores) -> None:
+        """Begin with counts that were kept, each distinct score by itself."""
+        self._distinct.put(held)
+
+    def begin_cells(self) -> ScoreCells:
+        """Return the cells by which rows are counted from now on."""
+        self._coarsen()
+        assert self.cells is not None
+        return self.cells
 
     def merge(self, other: "ScoreColumn") -> None:
         """Add the rows of another."""
-        held = other.held()
         if self.cells is None and not other.exact:
             self._coarsen()
         if self.cells is None:
-            self._distinct.put(held)
-        elif other.exact:
-            self._put_scores(self.cells, held)
+            self._distinct.put(other.held())
+        elif other.exact or other.cells is None:
+            self._put_scores(self.cells, other.held())
         else:
-            self.cells.put(held)
+            self.cells.merge(other.cells)
 
 
 class ScoreCounts:
@@ -184,10 +192,18 @@ class ScoreCounts:
             return
         for each in some:
             each.make_room(len(truth))
-        one = some[0]
-        if count_columns(columns, *one.how, truth, *one.room, self._tables.every):
+        one, tables, reach = some[0], some[0].with_table(), np.array(NOWHERE)
+        carried, times = np.empty((len(some), 2 * len(truth)), np.int64), np.zeros(len(some), int)
+        beyond = count_columns(
+            columns, *one.how, tables.layout.row_bits, truth, *one.room, tables.table, reach,
+            carried, times,
+        )  # fmt: skip
+        for each, cells, many in zip(some, carried, times.tolist(), strict=True):
+            each.carry(cells[:many])
+        if beyond:
             for c, (each, scores) in enumerate(zip(some, columns, strict=True)):
                 each.add_beyond(scores, np.flatnonzero(truth == c))
+        one.reached(reach)
 
     def add_winner(self, rows: CountedRows) -> None:
         """Add rows by the probability of the class that was given most."""

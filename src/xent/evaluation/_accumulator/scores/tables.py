@@ -1,0 +1,111 @@
+"""Tables in which rows are counted by cells, those of all columns side by side."""
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from xent.evaluation._accumulator.scores.cells import ScoreCells
+
+MOST_IN_FINEST = 1 << 24  # rows up to which cells are the finest: of more each weighs less
+PARTS_IN_FINEST = 32  # of a table, from the first to the last with a row: so memory has a bound
+Table = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class CellLayout:
+    """How wide cells are, and how an entry of a table is laid out.
+
+    Parameters
+    ----------
+    coarser : int
+        Cells are 2^coarser times as wide as the finest.
+    many : bool
+        Whether an entry of 32 bits has room for many rows, 20 bits of it for all and 12 for those
+        that are yes; else it has 8, of which 5 and 3.
+    """
+
+    coarser: int
+    many: bool
+
+    @property
+    def dtype(self) -> type[Any]:
+        """The type of an entry."""
+        return np.uint32 if self.many else np.uint8
+
+    @property
+    def row_bits(self) -> int:
+        """How many bits of an entry, the lower ones, count all rows of a cell."""
+        return 20 if self.many else 5
+
+    @property
+    def yes_bits(self) -> int:
+        """How many bits of an entry, the upper ones, count those that are yes."""
+        return 12 if self.many else 3
+
+
+def layout_for(rows: int, parts: int) -> CellLayout:
+    """Return the layout for so many rows that lie in so many parts: of more it is no finer."""
+    many = rows > MOST_IN_FINEST
+    wide = sum(parts > limit for limit in (PARTS_IN_FINEST, 2 * PARTS_IN_FINEST))
+    return CellLayout(wide + (2 if many else 0), many)
+
+
+class CellTables:
+    """Tables of one size, one for each of so many columns, made when the first is wanted.
+
+    They are cut into parts: first stand the first parts of all columns, then the second ones. Most
+    rows lie in few parts, and what no row touches takes no memory.
+
+    Parameters
+    ----------
+    columns : int
+        How many there are.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+        self.members: list[ScoreCells] = []  # whose rows are counted here
+        self.reach = (1 << 62, -1)  # the first and the last part with a row
+        self.begin(layout_for(0, 0))
+
+    def begin(self, layout: CellLayout) -> None:
+        """Count in tables of this layout from now on, which are empty."""
+        self.layout = layout
+        self.table: Table = np.zeros(0, layout.dtype)
+        self.parts: Table = np.zeros((0, self.columns, 1), layout.dtype)
+
+    def of_size(self, parts: int, part: int) -> None:
+        """Make the tables if there are none, each of so many parts of so many cells."""
+        if not self.table.size:
+            self.table = np.zeros(parts * self.columns * part, self.layout.dtype)
+            self.parts = self.table.reshape(parts, self.columns, part)
+
+    def reach_out(self, low: int, high: int) -> None:
+        """Remember that these parts hold rows; go on in wider cells where they are many."""
+        if low <= high:
+            self.reach = min(self.reach[0], low), max(self.reach[1], high)
+        rows = max((member.rows for member in self.members), default=0)
+        layout = layout_for(rows, self.reach[1] - self.reach[0] + 1)
+        if layout.coarser > self.layout.coarser:
+            before = copy.copy(self)
+            self.begin(layout)
+            for member in self.members:
+                member.move(before)
+
+    def __getstate__(self) -> dict[str, Any]:
+        some = np.flatnonzero(self.parts.any(axis=(1, 2)))
+        state = self.__dict__ | {"table": None, "parts": self.parts[some]}
+        return state | {"some": some, "size": self.parts.shape}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        parts, _, part = size = state.pop("size")
+        some, held = state.pop("some"), state["parts"]
+        self.__dict__.update(state)
+        self.begin(self.layout)
+        if size[0]:
+            self.of_size(parts, part)
+            self.parts[some] = held
