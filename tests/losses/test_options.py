@@ -358,14 +358,17 @@ def ours(name, x, target, o):
     return loss(x, W, *target, **o) if name.startswith("linear") else loss(x, *target, **o)
 
 
-@pytest.mark.grid
+WHOLE = pytest.param(200, marks=[pytest.mark.grid, pytest.mark.long])
+
+
+@pytest.mark.parametrize("combinations", [40, WHOLE])
 @pytest.mark.parametrize("name", CASES)
-def test_options(name, monkeypatch):
+def test_options(name, combinations, monkeypatch):
     monkeypatch.setattr(_chunks, "_CHUNK_ROWS", 4)
     monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 0)
     truth, input, targets, options = CASES[name]
     every = list(itertools.product(targets, *options.values()))
-    step = next(s for s in range(max(1, len(every) // 200), 999) if math.gcd(s, len(every)) == 1)
+    step = next(s for s in range(max(1, len(every) // combinations), 999) if math.gcd(s, len(every)) == 1)
     for target, *values in every[::step]:
         o = dict(zip(options, values, strict=True))
         x, y = (input.clone().requires_grad_() for _ in range(2))
