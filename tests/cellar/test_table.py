@@ -192,6 +192,15 @@ def test_unreadable_files(tmp_path):
     for work in (_table.read, lambda path: list(_table.scan(path))):
         refuse(tmp_path / "d.csv", b"a,a\n1,2\n", "two 'a'", work)
     refuse(tmp_path / "t.docx", b"", "`path` must end in '.parquet', '.csv'")
+    for name, way_out in (
+        ("t.xlsx", "t.xlsx'. Save the sheet as CSV."),
+        ("t.json", "Write one object a line"),
+        ("t.PKL", "may run anything when read. pandas reads it"),
+        ("t.csv.zip", "Unpack it first"),
+        ("t.pt", "by `numpy.savez`"),
+        ("t.data", "name it .csv"),
+    ):
+        refuse(tmp_path / name, b"", way_out)
     with pytest.raises(FileNotFoundError, match="There is no file"):
         _table.read(tmp_path / "missing.csv")
     with pytest.raises(ValueError, match="`path` must name a file, got the folder"):

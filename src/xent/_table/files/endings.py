@@ -12,6 +12,18 @@ ARROW_FORMATS = (".arrow", ".feather", ".ipc")
 ARRAY_FORMATS = (".npz", ".npy")
 READ_FORMATS = (*FORMATS, ".npy", *ARROW_FORMATS)  # read, and not written
 
+_BY_PANDAS = "pandas reads it; `DataFrame.to_parquet` writes what is read here."
+_PACKED = "Unpack it first; of packed tables .gz is read as it is."
+_WAYS_OUT = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "Save the sheet as CSV."),
+    ".json": "Write one object a line, as `jq -c '.[]' a.json > a.jsonl` does of a list of them.",
+    **dict.fromkeys((".pkl", ".pickle"), "A pickle may run anything when read. " + _BY_PANDAS),
+    **dict.fromkeys((".dta", ".sas7bdat", ".sav", ".orc", ".h5", ".hdf5"), _BY_PANDAS),
+    **dict.fromkeys((".pt", ".pth", ".safetensors"), "Write its arrays by `numpy.savez`."),
+    **dict.fromkeys((".zip", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz"), _PACKED),
+    **dict.fromkeys((".txt", ".data", ".dat"), "If it is a table of text, name it .csv."),
+}
+
 
 def ending(
     path: str | os.PathLike[str], argument: str, formats: Sequence[str] = READ_FORMATS
@@ -26,7 +38,11 @@ def ending(
     ):
         kind = suffixes[-2]
     if kind not in formats:
-        raise _check.invalid(argument, f"end in {_check.join_names(formats)}", f"{str(path)!r}")
+        advice = _WAYS_OUT.get(suffixes[-1] if suffixes else "", "")
+        must = f"end in {_check.join_names(formats)}"
+        raise _check.invalid(
+            argument, must, f"{str(path)!r}", advice if formats == READ_FORMATS else ""
+        )
     return kind
 
 
