@@ -129,6 +129,7 @@ FILES = [
     ("hundred.csv", text("target,p_a,p_b\na,50,50\nb,25,75\n"), "These are percentages: divide them by 100."),
     ("percent.csv", text("target,p_a,p_b\na,50%,50%\n"), "in column 'p_a', got '50%' at row 0"),
     ("semicolons.csv", text(GOOD.replace(",", ";")), "got semicolons in 'semicolons.csv'. Pass --separator ';'."),
+    ("points.csv", text('target,p_a,p_b\na,"0,5","0,5"\n'), "in column 'p_a', got '0,5' at row 0. If its decimals are commas, pass --decimal ,."),
     ("commas.csv", text("target;p_a;p_b\na;0,5;0,5\n"), "got semicolons in 'commas.csv'"),
     ("latin.csv", text("target,p_größe,p_b\n".encode("latin1")), "'latin.csv' cannot be read as CSV: line 1 is not UTF-8 (byte 0xf6)"),
     ("utf16.csv", text(GOOD.encode("utf16")), "line 1 is not UTF-8 (byte 0xff). Save it as UTF-8, or pass --encoding utf16."),

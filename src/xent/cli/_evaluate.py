@@ -21,7 +21,14 @@ from xent.cli._stream._measure import Question
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._run import run
 from xent.cli._tables._file import TableFile
-from xent.cli._tables._options import TableOptions, is_csv, options_from, with_options, words
+from xent.cli._tables._options import (
+    TableOptions,
+    is_csv,
+    options_from,
+    read_numbers,
+    with_options,
+    words,
+)
 
 if TYPE_CHECKING:
     from xent.evaluation import Report
@@ -347,11 +354,10 @@ def _with_baselines(
 
 
 def _weights(table: Any, weights: str | None) -> Any:
-    from xent import _table
 
     if weights is None:
         return None
-    return _table.numbers(table, [weights], argument="--weights")[:, 0]
+    return read_numbers(table, [weights], argument="--weights")[:, 0]
 
 
 def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[Any]]) -> None:

@@ -20,7 +20,7 @@ from xent.cli._arrays import (
     with_truth,
 )
 from xent.cli._tables._file import TableFile
-from xent.cli._tables._options import TableOptions, is_array, is_csv
+from xent.cli._tables._options import TableOptions, is_array, is_csv, read_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -249,15 +249,13 @@ def _matrix(
     """Return columns as a matrix of the type they have: single precision sums to 1 less nearly."""
     import numpy as np
 
-    from xent import _table
-
     plain = None if masked else columns_as_they_lie(table, names)
     if plain is not None and np.isfinite(plain.sum(dtype=np.float64)):
         return np.ascontiguousarray(plain)
     kinds = {str(table.column(name).type) for name in names}
     narrow = {frozenset({"float"}): np.float32, frozenset({"halffloat"}): np.float16}
     dtype: Any = narrow.get(frozenset(kinds), np.float64)
-    matrix = _table.numbers(table, names, argument=option, masked=masked, first=first)
+    matrix: NDArray[Any] = read_numbers(table, names, argument=option, masked=masked, first=first)
     return matrix.astype(dtype, copy=False)
 
 

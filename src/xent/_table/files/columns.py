@@ -2,6 +2,7 @@
 
 import fnmatch
 import math
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from xent import _check
 
 TEXT_CELLS = 1 << 18  # of short columns of text that are looked at as one
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 
 
 def text_blocks(table: Any) -> Iterator[tuple[list[int], Any]]:
@@ -126,6 +128,10 @@ def numbers(
             value = column[row].as_py()
             shown = "a missing value" if value is None else repr(value)
             must = f"hold numbers in column {name!r}"
+            if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
+                point = _check.setting("decimal", ",")
+                commas = "If its decimals are commas, pass " + point + "."
+                raise _check.invalid(argument, must, f"{shown} at row {first + row}", commas)
             raise _check.invalid(argument, must, f"{shown} at row {first + row}", advice)
         matrix[:, j] = values
     return matrix

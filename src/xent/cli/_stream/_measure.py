@@ -20,7 +20,7 @@ from xent.cli._predictions import (
 )
 from xent.cli._score_options import DROP, bins_of
 from xent.cli._stream._pieces import Piece, batches
-from xent.cli._tables._options import TableOptions, words
+from xent.cli._tables._options import TableOptions, read_numbers, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Accumulator
@@ -210,14 +210,13 @@ class TableBatch:
 
 
 def _add(one: Accumulator, question: Question, table: Any, first: int, scores: Any) -> None:
-    from xent import _table
     from xent.evaluation._predictions import predictions
 
     truth = codes(question, table, first)
     weight = None
     if question.weights is not None:
         names = [question.weights]
-        weight = _table.numbers(table, names, argument="--weights", first=first)[:, 0]
+        weight = read_numbers(table, names, argument="--weights", first=first)[:, 0]
     given = {kind: None for kind in ("probs", "logits", "log_probs")} | {question.kind: scores}
     ignore = -1 if truth.min(initial=0) < 0 else None
     with words("normalize", "allow_probabilities", probs="--probs", logits="--logits",

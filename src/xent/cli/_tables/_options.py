@@ -198,6 +198,14 @@ def _unpacked_up_to(size: str | None) -> Iterator[None]:
         yield
 
 
+def read_numbers(table: Any, names: list[str], **options: Any) -> Any:
+    """Return columns as `_table.numbers` does; what is advised are options of a command."""
+    from xent import _table
+
+    with words():
+        return _table.numbers(table, names, **options)
+
+
 def words(*options: str, **others: str) -> Any:
     """Let refusals of a table, and of other options, name what was typed."""
     known = ("separator", "decimal", "encoding", "no_header", "na", "names", "drop")
