@@ -138,7 +138,8 @@ def _functions(room: str) -> list[tuple[str, str, set[int]]]:
 
 
 def _span(nodes) -> set[int]:
-    return set(range(nodes[0].lineno, nodes[-1].end_lineno + 1))
+    above = [each.lineno for each in getattr(nodes[0], "decorator_list", [])]
+    return set(range(min([nodes[0].lineno, *above]), nodes[-1].end_lineno + 1))
 
 
 def running(ran: Ran, room: str, path: Path, source: str, line: int) -> set[str]:

@@ -54,19 +54,20 @@ def test_numbers_of_a_file_fit_their_kind(given, kind, fits):
     assert found.tolist() == given
 
 
-def test_a_surrogate_that_points_the_other_way_is_kept(tmp_path):
+@pytest.mark.parametrize("rows", [40, 600])
+def test_a_surrogate_that_points_the_other_way_is_kept(tmp_path, rows):
     """Its column falls where the first one rises: what misses the first goes by it, reversed."""
-    x = np.arange(40.0)
+    x, half = np.arange(float(rows)), rows / 2 - 0.5
     X = np.column_stack([x, -x])
     X[::8, 0] = np.nan
-    tree = TreeClassifier(missing="surrogate", pruning=None, max_depth=1).fit(X, x > 19)
+    tree = TreeClassifier(missing="surrogate", pruning=None, max_depth=1).fit(X, x > half)
     assert tree.tree_.surrogate_flip.tolist() == [1]
     save(tree, tmp_path / "a.tree")
     for one in (tree, load(tmp_path / "a.tree")):
-        assert one.predict(X).tolist() == (x > 19).tolist()
-        assert one.predict([[np.nan, -30.0], [np.nan, -3.0]]).tolist() == [True, False]
-        tests = one.to_text().splitlines()
-        assert tests[0].startswith("x1 <= -19.5, if missing x0 > 19.5 or missing: True")
+        assert one.predict(X).tolist() == (x > half).tolist()
+        assert one.predict([[np.nan, -rows], [np.nan, -3.0]]).tolist() == [True, False]
+        first = one.to_text().splitlines()[0]
+        assert first.startswith(f"x1 <= {-half}, if missing x0 > {half} or missing: True")
     tree.tree_.surrogate_flip[0] = 2
     save(tree, tmp_path / "b.tree")
     with pytest.raises(ValueError, match="must hold a tree"):
