@@ -6,6 +6,7 @@ import pytest
 
 from xent.trees import TreeClassifier, TreeRegressor
 from xent.trees._files import _exact, load, save
+from xent.trees._prune import message
 from xent.trees._show.named import quantity
 from xent.trees._table.bins import code_type
 from xent.trees._table.columns import FittedColumn, is_clean
@@ -138,3 +139,20 @@ def test_a_condition_that_leaves_nobody_out_goes():
     rules = tree.to_ruleset(X[high], y[high]).rules
     assert rules
     assert all([c.column for c in rule.conditions] == [0] for rule in rules)
+
+
+def test_of_the_levels_of_a_group_no_more_than_its_cases_count():
+    """A node of 30 cases names a side for 30 of 40 levels at most; the root's 120 do not matter."""
+    number, level = np.arange(120.0), np.arange(120) % 40
+    y = np.where(number < 30, level % 2, 2)
+    X = pd.DataFrame({"n": number, "c": [f"l{k}" for k in level]})
+    tree = TreeClassifier(pruning=None, criterion="gini").fit(X, y).tree_
+    test, _ = message(tree, np.array([0, 40]))
+    inner = np.flatnonzero(~tree.leaf)
+    named = [node for node in inner if tree.feature[node] == 1]
+    assert named
+    assert max(tree.weight()[named]) < 40
+    for node in inner:
+        n = tree.weight()[node]
+        bits = min(40, n) - 1 if node in named else np.log2(n) / 2
+        assert test[node] == pytest.approx(1 + bits)  # one of two columns: a bit
