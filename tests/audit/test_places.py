@@ -64,6 +64,27 @@ for k, (x, y) in enumerate(loader, 2):
     optimizer.step()
     total += loss.item()
     print(total / k)  #! X403
+### one and the number of the round, from 0
+for k, (x, y) in enumerate(loader):
+    total += criterion(model(x), y).item()
+    print(total / (1 + k))
+### two and the number of the round
+for k, (x, y) in enumerate(loader):
+    total += criterion(model(x), y).item()
+    print(total / (2 + k))  #! X403
+### a list whose last layer is taken away
+layers = [nn.Linear(20, 10), nn.Softmax(1)]
+net = nn.Sequential(*layers)
+F.cross_entropy(net(data), flag)  #! X101
+layers.pop()
+net = nn.Sequential(*layers)
+F.cross_entropy(net(data), flag)
+### a list that is emptied and filled again
+layers = [nn.Linear(20, 10), nn.LogSoftmax(1)]
+layers.clear()
+layers.append(nn.Linear(20, 10))
+net = nn.Sequential(*layers)
+F.nll_loss(net(data), flag)  #! X106
 ### the last batch is dropped, by the ninth argument
 loader = DataLoader(data, 64, False, None, None, 0, None, False, True)
 with torch.no_grad():

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from xent.cli import _evaluate
 from xent.cli._stream import _options, _pieces, _run
+from xent.evaluation import Accumulator
 
 BESIDE = ("decomposition", "recovered", "reliability")  # what needs the rows again
 
@@ -206,7 +207,7 @@ def test_half_read_is_gone_on_with(tmp_path, always, monkeypatch):
 
         return tables
 
-    for stop in (3, 5, 1):
+    for stop in (2, 5, 1):
         read.clear()
         monkeypatch.setattr(_run, "tables", until(stop))
         with pytest.raises(RuntimeError):
@@ -215,6 +216,7 @@ def test_half_read_is_gone_on_with(tmp_path, always, monkeypatch):
         assert left not in found
         found.append(left)
     monkeypatch.setattr(_run, "tables", batches)
+    assert Accumulator.load(kept).beside["batches"] == 1  # of the three of a piece
     shutil.copy(kept, tmp_path / "shared")
     assert evaluated(file, *OPTIONS, "--checkpoint", kept) == want
     monkeypatch.setattr(_run, "_executor", lambda options: ThreadPoolExecutor(options.workers))

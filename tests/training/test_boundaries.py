@@ -5,11 +5,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from xent.training import ArrayRows, MultilabelClassifier, SoftmaxClassifier, compare_losses_fairly
 from xent.training._checkpoint import Checkpoint
 from xent.training._data.idx import read_idx
 from xent.training._fit.dense import read_dense
+from xent.training._fit.plan import read_device
 from xent.training._split import fold_of_rows, hold_out
 
 
@@ -166,3 +168,15 @@ def test_masks_of_every_kind_of_whole_numbers(kind):
     assert np.asarray(read_dense("y", wide, (1, 301, 2), None).values).tolist() == [[300, 0]]
     with pytest.raises(ValueError, match="got 300"):
         read_dense("y", wide, (1, 300, 2), None)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, AssertionError])
+def test_a_device_that_is_not_there_in_either_of_torchs_words(monkeypatch, kind):
+    """A torch without CUDA asserts that it has it; one with it finds no driver."""
+
+    def empty(*_args, **_options):
+        raise kind("no")
+
+    monkeypatch.setattr(torch, "empty", empty)
+    with pytest.raises(ValueError, match="`device` must be at hand, got 'cuda'"):
+        read_device("cuda")

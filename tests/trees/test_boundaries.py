@@ -6,6 +6,7 @@ import pytest
 
 from xent.trees import TreeClassifier, TreeRegressor
 from xent.trees._files import _exact, load, save
+from xent.trees._prune import message
 from xent.trees._show.named import quantity
 from xent.trees._table.bins import code_type
 from xent.trees._table.columns import FittedColumn, is_clean
@@ -54,19 +55,20 @@ def test_numbers_of_a_file_fit_their_kind(given, kind, fits):
     assert found.tolist() == given
 
 
-def test_a_surrogate_that_points_the_other_way_is_kept(tmp_path):
+@pytest.mark.parametrize("rows", [40, 600])
+def test_a_surrogate_that_points_the_other_way_is_kept(tmp_path, rows):
     """Its column falls where the first one rises: what misses the first goes by it, reversed."""
-    x = np.arange(40.0)
+    x, half = np.arange(float(rows)), rows / 2 - 0.5
     X = np.column_stack([x, -x])
     X[::8, 0] = np.nan
-    tree = TreeClassifier(missing="surrogate", pruning=None, max_depth=1).fit(X, x > 19)
+    tree = TreeClassifier(missing="surrogate", pruning=None, max_depth=1).fit(X, x > half)
     assert tree.tree_.surrogate_flip.tolist() == [1]
     save(tree, tmp_path / "a.tree")
     for one in (tree, load(tmp_path / "a.tree")):
-        assert one.predict(X).tolist() == (x > 19).tolist()
-        assert one.predict([[np.nan, -30.0], [np.nan, -3.0]]).tolist() == [True, False]
-        tests = one.to_text().splitlines()
-        assert tests[0].startswith("x1 <= -19.5, if missing x0 > 19.5 or missing: True")
+        assert one.predict(X).tolist() == (x > half).tolist()
+        assert one.predict([[np.nan, -rows], [np.nan, -3.0]]).tolist() == [True, False]
+        first = one.to_text().splitlines()[0]
+        assert first.startswith(f"x1 <= {-half}, if missing x0 > {half} or missing: True")
     tree.tree_.surrogate_flip[0] = 2
     save(tree, tmp_path / "b.tree")
     with pytest.raises(ValueError, match="must hold a tree"):
@@ -137,3 +139,20 @@ def test_a_condition_that_leaves_nobody_out_goes():
     rules = tree.to_ruleset(X[high], y[high]).rules
     assert rules
     assert all([c.column for c in rule.conditions] == [0] for rule in rules)
+
+
+def test_of_the_levels_of_a_group_no_more_than_its_cases_count():
+    """A node of 30 cases names a side for 30 of 40 levels at most; the root's 120 do not matter."""
+    number, level = np.arange(120.0), np.arange(120) % 40
+    y = np.where(number < 30, level % 2, 2)
+    X = pd.DataFrame({"n": number, "c": [f"l{k}" for k in level]})
+    tree = TreeClassifier(pruning=None, criterion="gini").fit(X, y).tree_
+    test, _ = message(tree, np.array([0, 40]))
+    inner = np.flatnonzero(~tree.leaf)
+    named = [node for node in inner if tree.feature[node] == 1]
+    assert named
+    assert max(tree.weight()[named]) < 40
+    for node in inner:
+        n = tree.weight()[node]
+        bits = min(40, n) - 1 if node in named else np.log2(n) / 2
+        assert test[node] == pytest.approx(1 + bits)  # one of two columns: a bit
