@@ -103,7 +103,18 @@ def _printed(words, folder):
     if words[0] == "show":
         return _plain(*_shown(folder / words[1], words[2:]))
     assert words[0] == "xent", words
-    out, err = (TextIOWrapper(BytesIO(), "utf8", write_through=True) for _ in range(2))
+    code, out, err = run(words)
+    ends = [] if code == 0 else [f"= {code}"]
+    said = [f"! {line}".rstrip() for line in _plain(err.decode())]
+    return _plain(out.decode()) + said + ends
+
+
+def run(words, encoding="utf8"):
+    """Run a command in this process: its exit code, and the bytes it wrote to stdout and stderr.
+
+    Both take an encoding, strictly.
+    """
+    out, err = (TextIOWrapper(BytesIO(), encoding, write_through=True) for _ in range(2))
     with (
         mock.patch.object(sys, "argv", words),
         redirect_stdout(out),
@@ -116,9 +127,7 @@ def _printed(words, folder):
             code = 0
         except SystemExit as stop:
             code = stop.code or 0
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
-    ends = [] if code == 0 else [f"= {code}"]
-    return _plain(texts[0]) + [f"! {line}".rstrip() for line in _plain(texts[1])] + ends
+    return code, out.buffer.getvalue(), err.buffer.getvalue()
 
 
 def _shown(path, more):

@@ -73,6 +73,8 @@ def main() -> None:
     """Run the command line; the console script `xent`."""
     _hold_streams()
     spell_on_streams()
+    if os.environ.get("COLUMNS") == "0":  # unknown, as some shells say: the help would be empty
+        del os.environ["COLUMNS"]
     try:
         with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
