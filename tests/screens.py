@@ -3,7 +3,8 @@
 A file holds scenes. A scene begins with a line ``== NAME`` and has a folder of its own. It writes
 small files (``<< NAME``, the lines, ``>>``), runs commands (``$ xent ...``), and looks at what they
 wrote (``$ show NAME``, of JSON some keys alone, of other files so many digits). Lines for a Parquet file are CSV, and
-``<< x.parquet 2``` has row groups of two rows; those for an NPZ are ``NAME = LISTS``. Under a command
+``<< x.parquet 2``` has row groups of two rows; those for an NPZ
+are ``NAME = LISTS``. Under a command
 stand its stdout, its stderr with ``! `` in front of each line, and ``= CODE`` where it ends with
 another exit code than 0. Lines that begin with ``# `` in front of all commands say what the data are.
 
@@ -86,11 +87,14 @@ def _write(path, lines, rows=1000):
         import pyarrow.csv
         import pyarrow.parquet
 
-        table = pyarrow.csv.read_csv(BytesIO(text.encode()))
+        gaps = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+        table = pyarrow.csv.read_csv(BytesIO(text.encode()), convert_options=gaps)
         pyarrow.parquet.write_table(table, path, row_group_size=rows)
     elif path.suffix == ".npz":
         arrays = (line.partition(" = ")[::2] for line in lines)
         np.savez(path, **{name: np.array(json.loads(values)) for name, values in arrays})
+    elif path.suffix == ".npy":
+        np.save(path, np.array(json.loads(text)))
     else:
         path.write_text(text, encoding="utf8")
 
@@ -99,7 +103,18 @@ def _printed(words, folder):
     if words[0] == "show":
         return _plain(*_shown(folder / words[1], words[2:]))
     assert words[0] == "xent", words
-    out, err = (TextIOWrapper(BytesIO(), "utf8", write_through=True) for _ in range(2))
+    code, out, err = run(words)
+    ends = [] if code == 0 else [f"= {code}"]
+    said = [f"! {line}".rstrip() for line in _plain(err.decode())]
+    return _plain(out.decode()) + said + ends
+
+
+def run(words, encoding="utf8"):
+    """Run a command in this process: its exit code, and the bytes it wrote to stdout and stderr.
+
+    Both take an encoding, strictly.
+    """
+    out, err = (TextIOWrapper(BytesIO(), encoding, write_through=True) for _ in range(2))
     with (
         mock.patch.object(sys, "argv", words),
         redirect_stdout(out),
@@ -112,9 +127,7 @@ def _printed(words, folder):
             code = 0
         except SystemExit as stop:
             code = stop.code or 0
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
-    ends = [] if code == 0 else [f"= {code}"]
-    return _plain(texts[0]) + [f"! {line}".rstrip() for line in _plain(texts[1])] + ends
+    return code, out.buffer.getvalue(), err.buffer.getvalue()
 
 
 def _shown(path, more):

@@ -4,8 +4,11 @@ Labels, names of columns and of files are a stranger's. An escape sequence among
 cursor or sets a title; a bidirectional control turns the rest of the line round.
 """
 
+import codecs
+import json
 import re
 import shlex
+import sys
 from bisect import bisect
 from itertools import accumulate
 from unicodedata import combining, east_asian_width
@@ -15,6 +18,42 @@ from unicodedata import combining, east_asian_width
 OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+
+
+# What draws bars, and two signs, where an encoding has no letters for them.
+PLAIN_SIGNS = str.maketrans("█▉▊▋▌▍▎▏…×", "#####   ~x")
+SPELT = "xent.spelt"  # how our streams write what their encoding lacks
+
+
+def spell_on_streams() -> None:
+    """Let standard output and error write what their encoding lacks, and not fail on it.
+
+    A terminal may take GBK, and a file's name may be no text at all. One that takes ASCII was not
+    told what it takes: it gets UTF-8, as from Click.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where it is closed
+            told = codecs.lookup(stream.encoding).name != "ascii"
+            stream.reconfigure(encoding=None if told else "utf-8", errors=SPELT)
+
+
+def spelt_where_lacking(error: UnicodeError) -> tuple[str, int]:
+    r"""Write letters that an encoding lacks as JSON does; in a picture as XML does.
+
+    >>> "\u732b █".encode("ascii", SPELT), '["█"]'.encode("ascii", SPELT)
+    (b'\\u732b #', b'["\\u2588"]')
+    """
+    if not isinstance(error, UnicodeEncodeError) or error.object.startswith("CASE\n"):
+        raise error  # SQL with other letters would find other rows
+    letters, start = error.object[error.start : error.end], error.object[:1]
+    if start == "<":
+        return "".join(f"&#{ord(c)};" for c in letters), error.end
+    if start not in ("{", "["):
+        letters = letters.translate(PLAIN_SIGNS)
+    return json.dumps(letters)[1:-1], error.end
+
+
+codecs.register_error(SPELT, spelt_where_lacking)
 
 
 def printable(text: str) -> str:

@@ -310,6 +310,23 @@ def test_an_executor_changes_no_bit(once):
         Accumulator().update_each([3])
 
 
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        ({"target": [0, 2]}, "got 2 at row 3"),
+        ({"target": [0.0, np.nan]}, "got nan at row 3"),
+        ({"sample_weight": [1.0, -1.0]}, "got -1.0 at row 3"),
+        ({"probs": [[0.5, 0.5], [0.5, 2.0]]}, "at row 3"),
+    ],
+)
+def test_rows_are_counted_from_the_first_update(bad, sentence):
+    rows = {"target": [0, 1], "probs": [[0.5, 0.5], [0.5, 0.5]], "sample_weight": [1.0, 1.0]}
+    counted = Accumulator()
+    counted.update(**rows)
+    with pytest.raises(ValueError, match=sentence):
+        counted.update(**(rows | bad))
+
+
 @pytest.mark.long
 def test_processes_read_their_own_files():
     alone, shared = Accumulator(), Accumulator()

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from xent import _signals
-from xent._terminal import printable
+from xent._terminal import printable, spell_on_streams
 from xent.cli import _help
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
@@ -72,6 +72,9 @@ def command() -> Any:
 def main() -> None:
     """Run the command line; the console script `xent`."""
     _hold_streams()
+    spell_on_streams()
+    if os.environ.get("COLUMNS") == "0":  # unknown, as some shells say: the help would be empty
+        del os.environ["COLUMNS"]
     try:
         with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
@@ -86,8 +89,22 @@ def main() -> None:
         _say("Interrupted.", INTERRUPTED)
     except MemoryError as error:
         _say(f"There is not enough memory for this. {error}".rstrip(), 2)
+    except UnicodeEncodeError as error:
+        lacking = error.object[error.start : error.end][:20]
+        said = f"Standard output takes {error.encoding}, which cannot write {lacking!r}."
+        _say(f"{said} Set PYTHONIOENCODING=utf-8.", 2)
     except (ValueError, TypeError, ImportError, OSError) as error:
-        _say(str(error), 2)
+        small = "There is not enough memory to load what this needs: " if _unloaded(error) else ""
+        _say(f"{small}{error}", 2)
+
+
+def _unloaded(error: BaseException | None) -> bool:
+    """Whether a library found no room in memory, as where `ulimit -v` is small."""
+    while error is not None:
+        if isinstance(error, ImportError | OSError) and "failed to map segment" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _hold_streams() -> None:

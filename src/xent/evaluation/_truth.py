@@ -91,7 +91,9 @@ def truth_of(
         if np.isnan(raw).any():
             row = int(np.isnan(raw).argmax())
             must = "have a class in every row"
-            raise _check.invalid("target", must, f"nan at row {first + row}", "Leave such rows out.")
+            raise _check.invalid(
+                "target", must, f"nan at row {first + row}", "Leave such rows out."
+            )
         if bool((np.isfinite(raw) & (raw == np.trunc(raw))).all()):
             raw = raw.astype(np.int64)  # 0.0 and 1.0, as a column with gaps once had them
     if raw.dtype.kind not in "iub":

@@ -351,6 +351,18 @@ def test_costs_that_are_infinite():
     assert near(figures(line_of(screen, "on the other rows"))[:4], [mean, low, high, p], 4)
 
 
+def test_other_orders_and_formats():
+    first, second = -np.log2([0.5, 0.5, 0.25]), -np.log2([0.25, 0.75, 0.5])
+    screen = screens("compare", "other orders, formats and tests")[
+        "xent compare a.csv b.parquet --id id --separator ; --drop p_c --test sign_flip"
+    ]
+    mean, low, high, _ = interval(second - first, np.ones(3))
+    flips = [2 * np.array(s) - 1 for s in np.ndindex(2, 2, 2)]
+    far = [abs(s @ (second - first)) >= abs((second - first).sum()) - 1e-12 for s in flips]
+    found = figures(line_of(screen, "b.parquet less a.csv"))
+    assert near(found, [mean, low, high, np.mean(far)], 4)
+
+
 # ------------------------------------------------------------------ calibrate
 
 

@@ -58,7 +58,7 @@ def check_evaluation(screen, model, lines):
     """Compare every figure of an evaluation with the counts above."""
     costs, unknown = (np.concatenate(x) for x in zip(*map(model.bits, lines), strict=True))
     words = sum(len(line.split()) for line in lines)
-    size = sum(len(line.encode()) + 1 for line in lines)
+    size, letters = (sum(len(x) + 1 for x in kind) for kind in ([x.encode() for x in lines], lines))
     lost = [w for line in lines for w in line.split() if model.spelt(w) == "<unk>"]
     spelt = sum(8 * (len(w.encode()) + 1) for w in lost)
     assert near(figures(line_of(screen, "perplexity"))[0], 2 ** costs.mean())
@@ -66,7 +66,8 @@ def check_evaluation(screen, model, lines):
     assert near(figures(line_of(screen, "bits an event"))[0], costs.mean(), 5)
     assert near(figures(line_of(screen, "bits a word"))[0], costs.sum() / words, 5)
     assert near(figures(line_of(screen, "bits a byte"))[0], (costs.sum() + spelt) / size, 5)
-    assert near(figures(line_of(screen, "bits a character"))[0], (costs.sum() + spelt) / size, 5)
+    rate = (costs.sum() + spelt) / letters
+    assert near(figures(line_of(screen, "bits a character"))[0], rate, 5)
     assert near(figures(line_of(screen, "unknown spelt"))[0], spelt / size, 5)
     assert figures(line_of(screen, "events")) == [len(costs), len(lines), len(lost), 0]
 
@@ -145,6 +146,28 @@ def test_other_vocabularies_and_units():
     assert (kept["records"], kept["kept"], kept["tokens"], kept["bytes"]) == (4, 1, events, size)
     closed = shown["xent language evaluate cl.xent b.txt"]
     assert figures(line_of(closed, "events")) == [5, 2, 2, 0]
+
+
+def test_letters_of_several_bytes_and_scores_that_are_none():
+    scene = "other letters, scores that are none, and lines that are no text"
+    data, shown = files("language", scene), screens("language", scene)
+    model = AddOne(data["a.txt"])
+    check_evaluation(shown["xent language evaluate m.xent u.txt"], model, data["u.txt"])
+    lines = shown["xent language score m.xent lines.jsonl --field text --on-bad-line skip --json"]
+    bits = model.bits("a b")[0].sum()
+    assert json.loads(lines[0]) == pytest.approx(
+        {"bits": bits, "bits_per_byte": bits / 4}, rel=1e-5
+    )
+    assert json.loads(lines[1]) == {"bits": None, "bits_per_byte": None}
+    # Every pair of a.txt was seen, so the backed-off score is the share of its history.
+    pairs = model.pairs
+    history = Counter()
+    for (before, _), times in pairs.items():
+        history[before] += times
+    mean = -sum(n * math.log2(n / history[h]) for (h, _), n in pairs.items()) / sum(pairs.values())
+    screen = shown["xent language evaluate s.xent a.txt"]
+    assert near(figures(line_of(screen, "bits an event"))[0], mean, 5)
+    assert screen[-1] == "  These scores are no probabilities: they compare with nothing."
 
 
 def test_an_automaton_costs_what_the_model_does():
@@ -272,6 +295,22 @@ def test_ordered_classes(options, weigh):
         row = figures(line_of(table, f"{name}  "))
         assert near(row, [np.average(said[:, j], weights=weight), below[j], brier], 3)
         assert near(row[2], brier)
+
+
+def test_thirteen_labels_and_seven_documents():
+    """The prior of the first label is one bit of thirteen; document i costs i + 1 nats."""
+    shown = screens("kinds", "many labels, and documents by their bytes")
+    labels = shown["xent evaluate many.csv --multilabel --target y_*"]
+    assert near(figures(line_of(labels, "label priors"))[0], 1 / 13)
+    assert near(figures(line_of(labels, "Brier"))[0], (1 + 0.25 + 24 * 0.25) / 26)
+    assert [x.split()[0] for x in labels if x.endswith(" of 2")] == [*"abcdefghijkl"]
+    documents = shown["xent evaluate seven.jsonl --tokens logs --text text --base e --fail-above 1"]
+    _, low, high = interval(np.arange(1, 8) / 2, np.ones(7))
+    assert near(figures(line_of(documents, "nats a byte "))[0], 2)
+    assert near(figures(line_of(documents, "nats a byte ").replace("95 %", ""))[1:3], [low, high])
+    hardest = documents[documents.index("documents that cost most for their length: nats a byte") :]
+    assert [figures(x)[:2] for x in hardest[1:6]] == [[6 - i, (7 - i) / 2] for i in range(5)]
+    assert f"ends at {high:.4f} nats" in documents[-2]
 
 
 def test_masks():

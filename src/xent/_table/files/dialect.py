@@ -8,6 +8,7 @@ to be is refused with the line where that shows.
 import codecs
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ def open_csv(
     from pyarrow import csv as arrow
 
     how = csv or Csv()
-    convert = arrow.ConvertOptions(column_types=types, decimal_point=how.decimal)
+    # A name that is no text, as a command line may hold, is that of no column.
+    known = {name: kind for name, kind in types.items() if not re.search("[\ud800-\udfff]", name)}
+    convert = arrow.ConvertOptions(column_types=known, decimal_point=how.decimal)
     convert.null_values = [*convert.null_values, *how.missing]
     return arrow.open_csv(
         file,

@@ -52,7 +52,14 @@ def kind_of(path: str | os.PathLike[str], argument: str) -> str:
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     if Path(path).is_dir():
         raise _check.invalid(argument, "name a file", f"the folder {str(path)!r}")
-    return ending(path, argument)
+    kind = ending(path, argument)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        if kind not in ARRAY_FORMATS:
+            must = "have a name of UTF-8, or Arrow cannot open it"
+            raise _check.invalid(argument, must, repr(str(path)), "Rename it.") from None
+    return kind
 
 
 def refuse_duplicates(

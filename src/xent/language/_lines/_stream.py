@@ -302,6 +302,9 @@ def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a file that appears complete, packed as its name says; "-" is stdout."""
     name = os.fspath(path)
     if name == "-":
+        if sys.stdout is None:  # `>&-`
+            must = "name a file where standard output is closed"
+            raise _check.invalid("--output", must, "'-'")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
