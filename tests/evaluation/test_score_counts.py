@@ -16,7 +16,6 @@ from xent.evaluation._accumulator.scores.column import ScoreColumn, keys_from, s
 from xent.evaluation._accumulator.scores.held import KeyCounts
 from xent.evaluation._accumulator.scores.tables import CellTables
 from xent.evaluation._accumulator.sums import exact_sum
-from xent.evaluation._calibration import yes_no
 
 
 def counted(held):
@@ -214,15 +213,3 @@ def test_a_sum_is_rounded_once(largest):
     assert exact_sum(values) == float(sum(map(Fraction, values.tolist()), Fraction(0)))
     assert exact_sum(values) == math.fsum(values.tolist())
     assert exact_sum(values[:0]) == 0.0
-
-
-@pytest.mark.parametrize("rows", [1, 9, 4097, 100_003])
-def test_pieces_sum_to_the_bits_of_the_whole(rows, monkeypatch):
-    monkeypatch.setattr(yes_no, "CACHED_SCORES", 1000)
-    values = np.random.default_rng(rows).normal(size=(2, rows))
-
-    def sums(some):
-        return np.array([line[some].sum() for line in values])
-
-    found = yes_no.in_pieces(sums, 0, rows)
-    assert found.tolist() == [line.sum() for line in values]

@@ -141,9 +141,10 @@ class ScoreCells:
     def expect(self, scores: NDArray[Any]) -> None:
         """Prepare for probabilities that come: where they lie far apart, cells shall be wide."""
         if self.kind == PROBABILITY and not self.weighted:
-            some = scores[(scores >= 2.0**-TABLE_DOUBLINGS) & (scores < 1.0)].astype(np.float64)
-            if len(some):
-                self.reached(self.cells(np.array([some.min(), some.max()])) - self._first)
+            low, high = float(scores.min()), float(scores.max())
+            if low < 2.0**-TABLE_DOUBLINGS:
+                low = float(scores.min(where=scores >= 2.0**-TABLE_DOUBLINGS, initial=0.5))
+            self.reached(self.cells(np.array([low, max(low, high)])) - self._first)
 
     def reached(self, places: Slots) -> None:
         """Remember the first and the last place of the table that rows were counted in."""

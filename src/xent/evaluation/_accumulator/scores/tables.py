@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from xent.evaluation._accumulator.scores.cells import ScoreCells
 
 MOST_IN_FINEST = 1 << 24  # rows up to which cells are the finest: of more each weighs less
-PARTS_IN_FINEST = 32  # of a table, from the first to the last with a row: so memory has a bound
+PARTS_IN_FINEST = 64  # of a table, from the first to the last with a row: so memory has a bound
 Table = NDArray[Any]
 
 
@@ -50,8 +50,7 @@ class CellLayout:
 def layout_for(rows: int, parts: int) -> CellLayout:
     """Return the layout for so many rows that lie in so many parts: of more it is no finer."""
     many = rows > MOST_IN_FINEST
-    wide = sum(parts > limit for limit in (PARTS_IN_FINEST, 2 * PARTS_IN_FINEST))
-    return CellLayout(wide + (2 if many else 0), many)
+    return CellLayout((1 if parts > PARTS_IN_FINEST else 0) + (2 if many else 0), many)
 
 
 class CellTables:
