@@ -29,7 +29,7 @@ from xent._kernels.predictions.scores import (
     pool_adjacent,
 )
 from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
-from xent.evaluation._accumulator.scores.tables import CellLayout, CellTables, Table
+from xent.evaluation._accumulator.scores.tables import CellLayout, CellTables
 from xent.evaluation._accumulator.sums import Numbers, Slots, padded, with_spare
 
 TABLE_DOUBLINGS = 46  # of 1/2, each way: from 2^-46 to 1 - 2^-46: 32 nats each way
@@ -86,10 +86,10 @@ class ScoreCells:
         return self.kind, self.table_fine, self._first
 
     @property
-    def parts(self) -> Table:
+    def parts(self) -> NDArray[Any]:
         """The entries of the cells of each part of the table, a doubling or a nat."""
         self.tables.of_size(self._parts, 1 << self.table_fine)
-        each: Table = self.tables.parts[:, self._place]
+        each: NDArray[Any] = self.tables.parts[:, self._place]
         return each
 
     @property
@@ -273,7 +273,9 @@ class ScoreCells:
 
     def pieces(self, coarser: int) -> Iterator[HeldScores]:
         """Yield counts of rows part by part, by cells 2^coarser as wide as the table's."""
-        beyond, carried = (_by_wider(some.held(), coarser) for some in (self._beyond, self._carried))
+        beyond, carried = (
+            _by_wider(some.held(), coarser) for some in (self._beyond, self._carried)
+        )
         first = self._first >> coarser
         part = 1 << (self.table_fine - coarser)
         size = self._parts << (self.table_fine - coarser)

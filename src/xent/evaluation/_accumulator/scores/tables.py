@@ -2,17 +2,13 @@
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from xent.evaluation._accumulator.scores.cells import ScoreCells
-
 MOST_IN_FINEST = 1 << 24  # rows up to which cells are the finest: of more each weighs less
 PARTS_IN_FINEST = 64  # of a table, from the first to the last with a row: so memory has a bound
-Table = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -67,15 +63,15 @@ class CellTables:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self.members: list[ScoreCells] = []  # whose rows are counted here
+        self.members: list[Any] = []  # `ScoreCells` whose rows are counted here
         self.reach = (1 << 62, -1)  # the first and the last part with a row
         self.begin(layout_for(0, 0))
 
     def begin(self, layout: CellLayout) -> None:
         """Count in tables of this layout from now on, which are empty."""
         self.layout = layout
-        self.table: Table = np.zeros(0, layout.dtype)
-        self.parts: Table = np.zeros((0, self.columns, 1), layout.dtype)
+        self.table: NDArray[Any] = np.zeros(0, layout.dtype)
+        self.parts: NDArray[Any] = np.zeros((0, self.columns, 1), layout.dtype)
 
     def of_size(self, parts: int, part: int) -> None:
         """Make the tables if there are none, each of so many parts of so many cells."""

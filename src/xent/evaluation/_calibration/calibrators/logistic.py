@@ -108,7 +108,8 @@ def _newton(
     """Return the best coefficients, and the information about those that are free."""
     theta = np.array(start)
     total, reach = float(w.sum()), float(np.abs(x).max())
-    rows = tuple(np.append(some, np.zeros(-len(x) % FLOAT64_LANES)) for some in (x, y, w))
+    rest = np.zeros(-len(x) % FLOAT64_LANES)  # rows of no weight
+    rows = tuple(np.append(some, rest) if len(rest) else some for some in (x, y, w))
     out = np.empty((-(-len(rows[0]) // LINE_BLOCK), LINE_SUMS * FLOAT64_LANES))
 
     def sums_at(theta: Numbers) -> list[float]:
