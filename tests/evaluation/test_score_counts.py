@@ -8,14 +8,23 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from xent import _store
 from xent._kernels.predictions.scores import mark_scores
 from xent.evaluation import Accumulator
+from xent.evaluation._accumulator import stored
 from xent.evaluation._accumulator.scores import column, tables
 from xent.evaluation._accumulator.scores import held as held_scores
 from xent.evaluation._accumulator.scores.column import ScoreColumn, keys_from, scores_from
 from xent.evaluation._accumulator.scores.held import KeyCounts
 from xent.evaluation._accumulator.scores.tables import CellTables
 from xent.evaluation._accumulator.sums import exact_sum
+
+
+@pytest.fixture(autouse=True)
+def small_tables(monkeypatch):
+    """Few rows touch many doublings here, and every cell of those is read."""
+    for name in ("FINEST_ALONE", "FINEST_TOGETHER"):
+        monkeypatch.setattr(column, name, 1 << 16)
 
 
 def counted(held):
@@ -213,3 +222,17 @@ def test_a_sum_is_rounded_once(largest):
     assert exact_sum(values) == float(sum(map(Fraction, values.tolist()), Fraction(0)))
     assert exact_sum(values) == math.fsum(values.tolist())
     assert exact_sum(values[:0]) == 0.0
+
+
+def test_the_cells_of_old_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(column, "MOST_SCORES", 3)
+    one = Accumulator()
+    one.update([0, 1, 1, 0], [0.1, 0.2, 0.3, 0.4])
+    one.save(tmp_path / "state")
+    said, arrays = _store.load(tmp_path / "state", format=stored.FORMAT, version=stored.VERSION)
+    said["scores0"] = False  # as the first version has it
+    options = {"format": stored.FORMAT, "version": 1, "state": said, "arrays": arrays}
+    _store.save(tmp_path / "old", **options)
+    sentence = "The state cannot be read: its scores were counted in other cells."
+    with pytest.raises(ValueError, match=sentence):
+        Accumulator.load(tmp_path / "old")

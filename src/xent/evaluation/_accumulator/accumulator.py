@@ -71,8 +71,8 @@ class Accumulator:
     chosen. Up to 2^20 distinct scores, of all classes together, are each counted by itself.
     More are counted in cells of the log odds; ``Report.score_counts`` says which. Cells move the
     area under the curve by less than 2e-7 and the average precision by less than 1e-6. The parts of
-    CORP, which follow single rows, move by up to 1e-6 bits of two classes, and 1.2e-5 of each of
-    ten.
+    CORP, which follow single rows, have finer cells: they move by up to 5e-7 bits of two classes,
+    and 2e-6 of each of ten.
 
     Examples
     --------

@@ -92,7 +92,8 @@ class CellTables:
                 member.move(before)
 
     def __getstate__(self) -> dict[str, Any]:
-        some = np.flatnonzero(self.parts.any(axis=(1, 2)))
+        low, high = self.reach
+        some = np.array([k for k in range(low, high + 1) if self.parts[k].any()], np.int64)
         state = self.__dict__ | {"table": None, "parts": self.parts[some]}
         return state | {"some": some, "size": self.parts.shape}
 
