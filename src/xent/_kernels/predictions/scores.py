@@ -136,7 +136,7 @@ def _count(scores, kind, fine, first, row_bits, room, cells, table, columns, c, 
                 entry = U(table[place])
                 if entry & most == most:
                     entry -= most + U(1)
-                    carried[n] = np.int64(place)
+                    carried[n] = np.int32(place)
                     n += U(1)
                 table[place] = entry + U(1)
             else:
@@ -153,7 +153,7 @@ def _add_yes(table, place, row_bits, carried, n):
     entry = U(table[place])
     if entry >> shift == (U(1) << (U(8 * table.itemsize) - shift)) - U(1):
         table[place] = entry & ((U(1) << shift) - U(1))
-        carried[n] = ~np.int64(place)
+        carried[n] = np.int32(~np.int64(place))
         return n + U(1)
     table[place] = entry + (U(1) << shift)
     return n

@@ -25,7 +25,7 @@ from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept
 from xent.evaluation._truth import column_of, names_of
 
-CACHED_ROWS = 1 << 16  # whose columns are counted one after the other: cells stay in a near cache
+CACHED_ROWS = 1 << 15  # whose columns are counted one after the other: cells stay in a near cache
 LOGITS_DOUBTED = 4096  # rows that all look like probabilities, before they are refused
 
 

@@ -159,7 +159,7 @@ class ScoreCells:
             return
         self.make_room(len(scores))
         tables, reach = self.with_table(), np.array(NOWHERE)
-        carried = np.empty(len(scores) + len(own), np.int64)
+        carried = np.empty(len(scores) + len(own), np.int32)
         beyond, times = count_cells(
             scores, *self.how, tables.layout.row_bits, own, *self.room, tables.table,
             tables.columns, self._place, reach, carried,
@@ -177,7 +177,7 @@ class ScoreCells:
     def carry(self, places: Slots) -> None:
         """Keep what entries could not hold: of rows, or of yes where it is the complement."""
         if len(places):
-            own = places < 0
+            own, places = places < 0, places.astype(np.int64)
             part, cell = np.divmod(np.where(own, ~places, places), 1 << self.table_fine)
             cells = (part // self.tables.columns << self.table_fine) + cell + self._first
             self._carried.add(cells, own, None)

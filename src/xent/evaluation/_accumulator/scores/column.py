@@ -188,7 +188,7 @@ class ScoreCounts:
         for each in some:
             each.make_room(len(truth))
         one, tables, reach = some[0], some[0].with_table(), np.array(NOWHERE)
-        carried, times = np.empty((len(some), 2 * len(truth)), np.int64), np.zeros(len(some), int)
+        carried, times = np.empty((len(some), 2 * len(truth)), np.int32), np.zeros(len(some), int)
         beyond = count_columns(
             columns, *one.how, tables.layout.row_bits, truth, *one.room, tables.table, reach,
             carried, times,

@@ -1,6 +1,5 @@
 """Tables in which rows are counted by cells, those of all columns side by side."""
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,14 +85,15 @@ class CellTables:
         rows = max((member.rows for member in self.members), default=0)
         layout = layout_for(rows, self.reach[1] - self.reach[0] + 1)
         if layout.coarser > self.layout.coarser:
-            before = copy.copy(self)
+            before = CellTables.__new__(CellTables)  # no copy, which would be of all entries
+            before.__dict__.update(self.__dict__)
             self.begin(layout)
             for member in self.members:
                 member.move(before)
 
     def __getstate__(self) -> dict[str, Any]:
-        low, high = self.reach
-        some = np.array([k for k in range(low, high + 1) if self.parts[k].any()], np.int64)
+        near = range(self.reach[0], min(self.reach[1] + 1, len(self.parts)))
+        some = np.array([k for k in near if self.parts[k].any()], np.int64)
         state = self.__dict__ | {"table": None, "parts": self.parts[some]}
         return state | {"some": some, "size": self.parts.shape}
 
