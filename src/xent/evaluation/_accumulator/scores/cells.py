@@ -174,7 +174,7 @@ class ScoreCells:
         self.tables.of_size(self._parts, 1 << self.table_fine)
         return self.tables
 
-    def carry(self, places: Slots) -> None:
+    def carry(self, places: NDArray[Any]) -> None:
         """Keep what entries could not hold: of rows, or of yes where it is the complement."""
         if len(places):
             own, places = places < 0, places.astype(np.int64)
