@@ -8,15 +8,23 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from xent import _store
 from xent._kernels.predictions.scores import mark_scores
 from xent.evaluation import Accumulator
+from xent.evaluation._accumulator import stored
 from xent.evaluation._accumulator.scores import column, tables
 from xent.evaluation._accumulator.scores import held as held_scores
 from xent.evaluation._accumulator.scores.column import ScoreColumn, keys_from, scores_from
 from xent.evaluation._accumulator.scores.held import KeyCounts
 from xent.evaluation._accumulator.scores.tables import CellTables
 from xent.evaluation._accumulator.sums import exact_sum
-from xent.evaluation._calibration import yes_no
+
+
+@pytest.fixture(autouse=True)
+def small_tables(monkeypatch):
+    """Few rows touch many doublings here, and every cell of those is read."""
+    for name in ("FINEST_ALONE", "FINEST_TOGETHER"):
+        monkeypatch.setattr(column, name, 1 << 16)
 
 
 def counted(held):
@@ -216,13 +224,15 @@ def test_a_sum_is_rounded_once(largest):
     assert exact_sum(values[:0]) == 0.0
 
 
-@pytest.mark.parametrize("rows", [1, 9, 4097, 100_003])
-def test_pieces_sum_to_the_bits_of_the_whole(rows, monkeypatch):
-    monkeypatch.setattr(yes_no, "CACHED_SCORES", 1000)
-    values = np.random.default_rng(rows).normal(size=(2, rows))
-
-    def sums(some):
-        return np.array([line[some].sum() for line in values])
-
-    found = yes_no.in_pieces(sums, 0, rows)
-    assert found.tolist() == [line.sum() for line in values]
+def test_the_cells_of_old_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(column, "MOST_SCORES", 3)
+    one = Accumulator()
+    one.update([0, 1, 1, 0], [0.1, 0.2, 0.3, 0.4])
+    one.save(tmp_path / "state")
+    said, arrays = _store.load(tmp_path / "state", format=stored.FORMAT, version=stored.VERSION)
+    said["scores0"] = False  # as the first version has it
+    options = {"format": stored.FORMAT, "version": 1, "state": said, "arrays": arrays}
+    _store.save(tmp_path / "old", **options)
+    sentence = "The state cannot be read: its scores were counted in other cells."
+    with pytest.raises(ValueError, match=sentence):
+        Accumulator.load(tmp_path / "old")

@@ -106,12 +106,13 @@ def _write_cells(x, kind, fine, first, many, odds, cells):
 def _find_places(kind, fine, first, many, room, cells, table, columns, c, reach):
     """Write where the cells of scores in ``room`` stand in a table, and ask for its cache lines."""
     _write_cells(room[0], kind, fine, first, many, room[1], cells)
-    low, high, size = reach[0], reach[1], np.int64(U(table.shape[0]) // columns)
+    # Without a sign what is below 0 is large: of what has no place neither is the least.
+    last = U(table.shape[0]) // columns - U(1)
+    low, left = U(reach[0]), last - U(reach[1])
     for i in range(U(many)):
-        inside = 0 <= cells[i] < size
-        low = min(low, cells[i] if inside else low)
-        high = max(high, cells[i] if inside else high)
-    reach[0], reach[1] = low, high
+        low = min(low, U(cells[i]))
+        left = min(left, last - U(cells[i]))
+    reach[0], reach[1] = np.int64(low), np.int64(last - left)
     for i in range(U(many)):
         cell = U(cells[i])
         # What is below 0, or too large, remains so.
@@ -135,7 +136,7 @@ def _count(scores, kind, fine, first, row_bits, room, cells, table, columns, c, 
                 entry = U(table[place])
                 if entry & most == most:
                     entry -= most + U(1)
-                    carried[n] = np.int64(place)
+                    carried[n] = np.int32(place)
                     n += U(1)
                 table[place] = entry + U(1)
             else:
@@ -152,7 +153,7 @@ def _add_yes(table, place, row_bits, carried, n):
     entry = U(table[place])
     if entry >> shift == (U(1) << (U(8 * table.itemsize) - shift)) - U(1):
         table[place] = entry & ((U(1) << shift) - U(1))
-        carried[n] = ~np.int64(place)
+        carried[n] = np.int32(~np.int64(place))
         return n + U(1)
     table[place] = entry + (U(1) << shift)
     return n

@@ -185,7 +185,7 @@ def _take_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> 
         raise _check.cannot("The state cannot be read", because, "Evaluate its rows again.")
     if isinstance(form, dict):
         parts = ("", ".carried", ".parts", ".table")
-        column.begin_cells().take(form, {part: arrays[name + part] for part in parts})
+        column.coarsen().take(form, {part: arrays[name + part] for part in parts})
         return
     keys, rows, yes = arrays[name]
     weights = [Sums(len(keys) if column.weighted else 0) for _ in range(2)]
@@ -193,6 +193,6 @@ def _take_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> 
         _take_sums(sums, f"{name}.{part}", said, arrays)
     held = HeldScores(keys, rows, yes, *(weights if column.weighted else ()))
     if form == "cells":
-        column.begin_cells().take_weighted(held)
+        column.coarsen().take_weighted(held)
     else:
         column.take(held)

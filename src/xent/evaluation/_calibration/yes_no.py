@@ -4,15 +4,12 @@ Two classes are one such view, many are one a class against the rest, and the wi
 all others is one more.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-CACHED_SCORES = 1 << 13  # rows whose numbers lie in a near cache together
 
 Numbers = NDArray[np.float64]
 
@@ -79,19 +76,6 @@ def log_rest(log_probability: Numbers) -> Numbers:
 def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Return the sum of products, in the same order on any number of threads."""
     return float((a * b).sum())
-
-
-def in_pieces(sums: Callable[[slice], Numbers], start: int, stop: int) -> Numbers:
-    """Return sums over the rows from start to stop, of which ``sums`` gives those of some.
-
-    They are halved as NumPy's pairwise sum halves them: to the last bit what it says of all rows at
-    once, but what is computed of a piece stays in a near cache.
-    """
-    many = stop - start
-    if many <= CACHED_SCORES:
-        return sums(slice(start, stop))
-    middle = start + many // 2 - many // 2 % 8
-    return in_pieces(sums, start, middle) + in_pieces(sums, middle, stop)
 
 
 def in_order(

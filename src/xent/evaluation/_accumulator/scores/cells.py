@@ -29,7 +29,7 @@ from xent._kernels.predictions.scores import (
     pool_adjacent,
 )
 from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
-from xent.evaluation._accumulator.scores.tables import CellLayout, CellTables, Table
+from xent.evaluation._accumulator.scores.tables import CellLayout, CellTables
 from xent.evaluation._accumulator.sums import Numbers, Slots, padded, with_spare
 
 TABLE_DOUBLINGS = 46  # of 1/2, each way: from 2^-46 to 1 - 2^-46: 32 nats each way
@@ -86,10 +86,10 @@ class ScoreCells:
         return self.kind, self.table_fine, self._first
 
     @property
-    def parts(self) -> Table:
+    def parts(self) -> NDArray[Any]:
         """The entries of the cells of each part of the table, a doubling or a nat."""
         self.tables.of_size(self._parts, 1 << self.table_fine)
-        each: Table = self.tables.parts[:, self._place]
+        each: NDArray[Any] = self.tables.parts[:, self._place]
         return each
 
     @property
@@ -141,9 +141,10 @@ class ScoreCells:
     def expect(self, scores: NDArray[Any]) -> None:
         """Prepare for probabilities that come: where they lie far apart, cells shall be wide."""
         if self.kind == PROBABILITY and not self.weighted:
-            some = scores[(scores >= 2.0**-TABLE_DOUBLINGS) & (scores < 1.0)].astype(np.float64)
-            if len(some):
-                self.reached(self.cells(np.array([some.min(), some.max()])) - self._first)
+            low, high = float(scores.min()), float(scores.max())
+            if low < 2.0**-TABLE_DOUBLINGS:
+                low = float(scores.min(where=scores >= 2.0**-TABLE_DOUBLINGS, initial=0.5))
+            self.reached(self.cells(np.array([low, max(low, high)])) - self._first)
 
     def reached(self, places: Slots) -> None:
         """Remember the first and the last place of the table that rows were counted in."""
@@ -158,7 +159,7 @@ class ScoreCells:
             return
         self.make_room(len(scores))
         tables, reach = self.with_table(), np.array(NOWHERE)
-        carried = np.empty(len(scores) + len(own), np.int64)
+        carried = np.empty(len(scores) + len(own), np.int32)
         beyond, times = count_cells(
             scores, *self.how, tables.layout.row_bits, own, *self.room, tables.table,
             tables.columns, self._place, reach, carried,
@@ -173,10 +174,10 @@ class ScoreCells:
         self.tables.of_size(self._parts, 1 << self.table_fine)
         return self.tables
 
-    def carry(self, places: Slots) -> None:
+    def carry(self, places: NDArray[Any]) -> None:
         """Keep what entries could not hold: of rows, or of yes where it is the complement."""
         if len(places):
-            own = places < 0
+            own, places = places < 0, places.astype(np.int64)
             part, cell = np.divmod(np.where(own, ~places, places), 1 << self.table_fine)
             cells = (part // self.tables.columns << self.table_fine) + cell + self._first
             self._carried.add(cells, own, None)
@@ -272,7 +273,9 @@ class ScoreCells:
 
     def pieces(self, coarser: int) -> Iterator[HeldScores]:
         """Yield counts of rows part by part, by cells 2^coarser as wide as the table's."""
-        beyond, carried = (_by_wider(some.held(), coarser) for some in (self._beyond, self._carried))
+        beyond, carried = (
+            _by_wider(some.held(), coarser) for some in (self._beyond, self._carried)
+        )
         first = self._first >> coarser
         part = 1 << (self.table_fine - coarser)
         size = self._parts << (self.table_fine - coarser)

@@ -25,7 +25,7 @@ from xent.evaluation._accumulator.sums import Numbers, Slots
 MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
 CELLS_ALONE = 1 << 16  # of each doubling of p or 1 - p beyond, where there is one column,
 CELLS_TOGETHER = 1 << 15  # and of all columns together where there are more
-FINEST_ALONE, FINEST_TOGETHER = 1 << 19, 1 << 21  # of the cells that the isotonic regression sees
+FINEST_ALONE, FINEST_TOGETHER = 1 << 19, 1 << 20  # of the cells that the isotonic regression sees
 MOST_RANKED = 64  # classes up to which each is ranked against the rest
 
 
@@ -57,7 +57,7 @@ class ScoreColumn:
     def exact(self) -> bool:
         """Whether each distinct score is counted by itself."""
         if self.cells is None and len(self._distinct.held().keys) > self._most:
-            self._coarsen()
+            self.coarsen()
         return self.cells is None
 
     def held(self) -> HeldScores:
@@ -93,7 +93,7 @@ class ScoreColumn:
             some = slice(at, min(at + self._distinct.room, len(scores)))
             self._distinct.add_scores(scores[some], truth[some] == label)
             if self._distinct.room <= 0 and (self._distinct.too_many() or not self.exact):
-                self._coarsen()
+                self.coarsen()
             at = some.stop
         if self.cells is not None and at < len(scores):
             self.cells.add(scores[at:], np.flatnonzero(truth[at:] == label), None)
@@ -107,45 +107,40 @@ class ScoreColumn:
         keys = keys_from(scores.astype(np.float64))
         self._distinct.add(keys, truth == label, weight)
         if self._distinct.known > self._most:
-            self._coarsen()
+            self.coarsen()
 
-    def _coarsen(self) -> None:
-        """Count by cells from now on, and what was counted so far."""
+    def coarsen(self) -> ScoreCells:
+        """Count by cells from now on, and what was counted so far; return the cells."""
         if self.cells is not None:
-            return
-        self.cells = ScoreCells(
-            self.kind, *self._fine, self._tables, self._place, weighted=self.weighted
+            return self.cells
+        kind, tables = self.kind, self._tables
+        self.cells = cells = ScoreCells(
+            kind, *self._fine, tables, self._place, weighted=self.weighted
         )
         if self.weighted:
             self._distinct.held()
         for scores, _ in self._distinct.waiting:
-            self.cells.expect(scores)
+            cells.expect(scores)
         for scores, yes in self._distinct.waiting:
-            self.cells.add(scores, np.flatnonzero(yes), None)
-        self._put_scores(self.cells, self._distinct.sorted)
-        self._distinct = KeyCounts(weighted=self.weighted)
-
-    def _put_scores(self, cells: ScoreCells, held: HeldScores) -> None:
+            cells.add(scores, np.flatnonzero(yes), None)
+        held = self._distinct.sorted
         cells.put(held, scores_from(held.keys))
+        self._distinct = KeyCounts(weighted=self.weighted)
+        return cells
 
     def take(self, held: HeldScores) -> None:
         """Begin with counts that were kept, each distinct score by itself."""
         self._distinct.put(held)
 
-    def begin_cells(self) -> ScoreCells:
-        """Return the cells by which rows are counted from now on."""
-        self._coarsen()
-        assert self.cells is not None
-        return self.cells
-
     def merge(self, other: "ScoreColumn") -> None:
         """Add the rows of another."""
         if self.cells is None and not other.exact:
-            self._coarsen()
+            self.coarsen()
         if self.cells is None:
             self._distinct.put(other.held())
         elif other.exact or other.cells is None:
-            self._put_scores(self.cells, other.held())
+            held = other.held()
+            self.cells.put(held, scores_from(held.keys))
         else:
             self.cells.merge(other.cells)
 
@@ -193,7 +188,7 @@ class ScoreCounts:
         for each in some:
             each.make_room(len(truth))
         one, tables, reach = some[0], some[0].with_table(), np.array(NOWHERE)
-        carried, times = np.empty((len(some), 2 * len(truth)), np.int64), np.zeros(len(some), int)
+        carried, times = np.empty((len(some), 2 * len(truth)), np.int32), np.zeros(len(some), int)
         beyond = count_columns(
             columns, *one.how, tables.layout.row_bits, truth, *one.room, tables.table, reach,
             carried, times,

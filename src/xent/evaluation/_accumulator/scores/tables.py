@@ -1,18 +1,13 @@
 """Tables in which rows are counted by cells, those of all columns side by side."""
 
-import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from xent.evaluation._accumulator.scores.cells import ScoreCells
-
 MOST_IN_FINEST = 1 << 24  # rows up to which cells are the finest: of more each weighs less
-PARTS_IN_FINEST = 32  # of a table, from the first to the last with a row: so memory has a bound
-Table = NDArray[Any]
+PARTS_IN_FINEST = 64  # of a table, from the first to the last with a row: so memory has a bound
 
 
 @dataclass(frozen=True)
@@ -50,8 +45,7 @@ class CellLayout:
 def layout_for(rows: int, parts: int) -> CellLayout:
     """Return the layout for so many rows that lie in so many parts: of more it is no finer."""
     many = rows > MOST_IN_FINEST
-    wide = sum(parts > limit for limit in (PARTS_IN_FINEST, 2 * PARTS_IN_FINEST))
-    return CellLayout(wide + (2 if many else 0), many)
+    return CellLayout((1 if parts > PARTS_IN_FINEST else 0) + (2 if many else 0), many)
 
 
 class CellTables:
@@ -68,15 +62,15 @@ class CellTables:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self.members: list[ScoreCells] = []  # whose rows are counted here
+        self.members: list[Any] = []  # `ScoreCells` whose rows are counted here
         self.reach = (1 << 62, -1)  # the first and the last part with a row
         self.begin(layout_for(0, 0))
 
     def begin(self, layout: CellLayout) -> None:
         """Count in tables of this layout from now on, which are empty."""
         self.layout = layout
-        self.table: Table = np.zeros(0, layout.dtype)
-        self.parts: Table = np.zeros((0, self.columns, 1), layout.dtype)
+        self.table: NDArray[Any] = np.zeros(0, layout.dtype)
+        self.parts: NDArray[Any] = np.zeros((0, self.columns, 1), layout.dtype)
 
     def of_size(self, parts: int, part: int) -> None:
         """Make the tables if there are none, each of so many parts of so many cells."""
@@ -91,13 +85,15 @@ class CellTables:
         rows = max((member.rows for member in self.members), default=0)
         layout = layout_for(rows, self.reach[1] - self.reach[0] + 1)
         if layout.coarser > self.layout.coarser:
-            before = copy.copy(self)
+            before = CellTables.__new__(CellTables)  # no copy, which would be of all entries
+            before.__dict__.update(self.__dict__)
             self.begin(layout)
             for member in self.members:
                 member.move(before)
 
     def __getstate__(self) -> dict[str, Any]:
-        some = np.flatnonzero(self.parts.any(axis=(1, 2)))
+        near = range(self.reach[0], min(self.reach[1] + 1, len(self.parts)))
+        some = np.array([k for k in near if self.parts[k].any()], np.int64)
         state = self.__dict__ | {"table": None, "parts": self.parts[some]}
         return state | {"some": some, "size": self.parts.shape}
 

@@ -7,14 +7,16 @@ all, that say what the model itself says: the answer is finite, and no worse on 
 the model, as what they cost is least where nothing is changed (Gibbs).
 """
 
+import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from xent.evaluation._calibration.yes_no import Numbers, dot, in_pieces
+from xent._kernels.predictions.line import LINE_BLOCK, LINE_SUMS, line_sums
+from xent._math.vector import FLOAT64_LANES
+from xent.evaluation._calibration.yes_no import Numbers
 
 NEWTON_STEPS = 100
 FARTHEST_ODDS = 1e100  # in logarithms; the square of what is farther is no number
@@ -61,12 +63,14 @@ def fitted_line(
         Slope and intercept to begin with.
     """
     some = np.isfinite(log_odds)
-    x = np.clip(log_odds[some], -FARTHEST_ODDS, FARTHEST_ODDS)
-    y, w = yes[some].astype(np.float64), weight[some]
+    if not some.all():
+        log_odds, yes, weight = log_odds[some], yes[some], weight[some]
+    x = np.clip(log_odds, -FARTHEST_ODDS, FARTHEST_ODDS)
+    y, w = yes.astype(np.float64), weight
     free = np.array([slope, intercept])
     if not len(x):
         return Line(1.0, 0.0, True, np.zeros((2, 2)))
-    separated = _separated(x, yes[some], slope=slope, intercept=intercept)
+    separated = _separated(x, yes, slope=slope, intercept=intercept)
     if separated:
         share = w / w.sum()
         y, w = (y * w + expit(x) * share) / (w + share), w + share
@@ -84,14 +88,18 @@ def line_loss(log_odds: Numbers, yes: Numbers | NDArray[np.bool_]) -> Numbers:
 
 def _separated(x: Numbers, yes: NDArray[np.bool_], *, slope: bool, intercept: bool) -> bool:
     """Tell whether the loss has no least value: one more step always makes it smaller."""
-    up, down = x[yes], x[~yes]
     if not intercept:
-        return not ((up < 0).any() or (down > 0).any()) and bool((x != 0).any())
-    if not up.size or not down.size:
+        return not ((x < 0) & yes | (x > 0) & ~yes).any() and bool((x != 0).any())
+    if yes.all() or not yes.any():
         return True
     if not slope:
         return False
-    return bool(x.min() < x.max() and (down.max() <= up.min() or up.max() <= down.min()))
+    # The farthest of no, and of yes, on either side.
+    down, up = np.where(yes, -np.inf, x).max(), np.where(yes, x, np.inf).min()
+    if down <= up:
+        return bool(x.min() < x.max())
+    low, high = np.where(yes, -np.inf, -x).max(), np.where(yes, x, -np.inf).max()
+    return bool(high <= -low and x.min() < x.max())
 
 
 def _newton(
@@ -100,19 +108,18 @@ def _newton(
     """Return the best coefficients, and the information about those that are free."""
     theta = np.array(start)
     total, reach = float(w.sum()), float(np.abs(x).max())
+    rest = np.zeros(-len(x) % FLOAT64_LANES)  # rows of no weight
+    rows = tuple(np.append(some, rest) if len(rest) else some for some in (x, y, w))
+    out = np.empty((-(-len(rows[0]) // LINE_BLOCK), LINE_SUMS * FLOAT64_LANES))
 
-    def loss(theta: Numbers) -> float:
-        def each(rows: slice) -> Numbers:
-            cost = line_loss(theta[0] * x[rows] + theta[1], y[rows])
-            return np.array([dot(w[rows], cost)])
+    def sums_at(theta: Numbers) -> list[float]:
+        line_sums(*rows, *theta.tolist(), out)
+        each = out.reshape(-1, LINE_SUMS, FLOAT64_LANES)
+        return [math.fsum(each[:, k].ravel().tolist()) for k in range(LINE_SUMS)]
 
-        return float(in_pieces(each, 0, len(x))[0])
-
-    information = np.zeros((2, 2))
+    information, sums = np.zeros((2, 2)), sums_at(theta)
     for _ in range(NEWTON_STEPS):
-        slope, level, curved, cross, flat = in_pieces(
-            partial(_sums, x, y, w, theta), 0, len(x)
-        ).tolist()
+        slope, level, curved, cross, flat, loss = sums
         gradient = np.array([slope, level])[free]
         information = np.array([[curved, cross], [cross, flat]])[np.ix_(free, free)]
         step = np.zeros(2)
@@ -122,20 +129,12 @@ def _newton(
             break
         # No row moves by more than 1/2: its curvature changes by less than a factor of 2, and
         # the loss cannot rise.
-        if abs(step[0]) * reach + abs(step[1]) > 0.5:
-            now = loss(theta)
-            while loss(theta + step) > now and np.abs(step).max() > 1e-300:
-                step = step / 2
+        near = abs(step[0]) * reach + abs(step[1]) <= 0.5
+        sums = sums_at(theta + step)
+        while not near and sums[5] > loss and np.abs(step).max() > 1e-300:
+            step = step / 2
+            sums = sums_at(theta + step)
         theta = theta + step
         if np.abs(step).max() <= 2e-16 * np.abs(theta).max():
             break
     return theta, information
-
-
-def _sums(x: Numbers, y: Numbers, w: Numbers, theta: Numbers, rows: slice) -> Numbers:
-    """Return what some rows add to the gradient and to the information."""
-    x, w = x[rows], w[rows]
-    p = expit(theta[0] * x + theta[1])
-    gap, curve = w * (p - y[rows]), w * p * (1 - p)
-    pull = curve * x
-    return np.array([dot(gap, x), gap.sum(), dot(pull, x), pull.sum(), curve.sum()])
