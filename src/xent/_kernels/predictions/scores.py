@@ -213,9 +213,9 @@ def count_columns(
             room[0, i] = columns[U(truth[U(at) + i]), U(at) + i]
         _find_places(kind, fine, first, many, room, cells, table, every, U(0), reach)
         for i in range(U(many)):
-            c = U(truth[U(at) + i])
-            place = U(cells[i]) + (c << U(fine))
-            times[c] = np.int64(_add_yes(table, place, row_bits, carried[c], U(times[c])))
+            y = U(truth[U(at) + i])
+            place = U(cells[i]) + (y << U(fine))
+            times[y] = np.int64(_add_yes(table, place, row_bits, carried[y], U(times[y])))
     return beyond
 
 
