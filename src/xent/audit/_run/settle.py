@@ -73,6 +73,23 @@ class _Joined:
         self.files = {str(path): source.shown for path, source in read_files.sources.items()}
         self.sites = list(observer.sites.values())
         self.told: set[tuple[int, str]] = set()  # site and rule that reading found already
+        self._forget_libraries()
+
+    def _forget_libraries(self) -> None:
+        """Leave out installed files: they were read for what the script makes of them."""
+        read_files, given = self.reading, {one.shown for one in self.reading.given}
+        for path, source in list(read_files.sources.items()):
+            if source.shown in given or is_users(str(path)):
+                continue
+            del read_files.sources[path]
+            read_files.sites = {site for site in read_files.sites if site[0] != source.shown}
+            for key, one in list(read_files.found.items()):
+                if one.path == source.shown:
+                    del read_files.found[key]
+            for said in list(read_files.not_followed):
+                place = NAMED_PLACE.search(said)
+                if place is not None and place[1] == source.shown:
+                    del read_files.not_followed[said]
 
     # ------------------------------------------------------------------ what reading found
 
@@ -82,7 +99,7 @@ class _Joined:
             if one.rule in ("X701", "X702"):
                 continue
             about = self._about(one)
-            if not is_users(self._file(one)) or (one.supposed and not self._seen(one, about)):
+            if one.supposed and not self._seen(one, about):
                 del self.reading.found[key]
                 continue
             kept: Finding | None = one if about or not self.only_run else None
