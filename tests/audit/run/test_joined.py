@@ -1,8 +1,8 @@
 """What reading learns of a run: installed files, and the functions that calls led to."""
 
 import pytest
-from audit.run.test_run_scripts import PRELUDE
 
+from audit.run.test_run_scripts import PRELUDE
 from xent.audit import Config
 from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run import program
