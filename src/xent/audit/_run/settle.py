@@ -133,18 +133,19 @@ class _Joined:
             return True
         return any(self._quantified(one, site)[0] for site in losses)
 
-    def _of_evaluation(self, one: Finding, site: Site) -> Finding:
-        """Tell a note louder, where the loop that trains also ran without gradients."""
-        level = self.config.levels.get(one.rule, RULES[one.rule].level)
+    def _by_steps(self, one: Finding, site: Site) -> Finding:
+        """Tell a mean of batch means in training as a note, and louder where the loop evaluates."""
         wanted = self._wanted(one)
-        shared = [
-            each
-            for each in site.passes
-            if not each.grad and (wanted(site.place) or any(map(wanted, each.callers)))
+        passes = [
+            each for each in site.passes if wanted(site.place) or any(map(wanted, each.callers))
         ]
-        louder = replace(one, level=level)
-        trained = any(each.grad for each in site.passes)
-        return louder if trained and shared and self._quantified(louder, site)[0] else one
+        if self.config.levels.get(one.rule) is not None or not passes:
+            return one
+        if one.level != "note":
+            return replace(one, level="note") if all(each.trains for each in passes) else one
+        louder = replace(one, level=RULES[one.rule].level)
+        both = any(each.trains for each in passes) and any(not each.grad for each in passes)
+        return louder if both and self._quantified(louder, site)[0] else one
 
     def _of_rounds(self, one: Finding) -> Finding | None:
         """Judge a mean of batch means by the loader, where no loss of PyTorch's was computed."""
@@ -181,8 +182,8 @@ class _Joined:
 
     def _confirmed(self, one: Finding, site: Site) -> Finding | None:
         if one.rule in AVERAGES:
-            if one.rule == "X402" and one.level == "note":
-                one = self._of_evaluation(one, site)
+            if one.rule == "X402":
+                one = self._by_steps(one, site)
             wrong, seen = self._quantified(one, site)
             if one.supposed == "loss":
                 seen = seen.partition(";")[0]  # of the loss in it, not of all that was added
