@@ -1,4 +1,4 @@
-"""What a condition is known to be, in the first round of a loop and in those that follow; counters."""
+"""What a condition is known to be, in the first round of a loop and later; what is counted up."""
 
 from __future__ import annotations
 
