@@ -363,10 +363,10 @@ def test_a_file_that_xent_fails_on_does_not_hide_the_others(tmp_path, monkeypatc
     (tmp_path / "b.py").write_text(WRONG)
     follow = _audit.follow
 
-    def fails_on_a(source, sources, config):
+    def fails_on_a(source, sources, config, **rest):
         if source.path.name == "a.py":
             raise KeyError("x")
-        return follow(source, sources, config)
+        return follow(source, sources, config, **rest)
 
     monkeypatch.setattr(_audit, "follow", fails_on_a)
     report = audit(tmp_path)

@@ -114,7 +114,7 @@ AVERAGING_RULES = (
         "print(val_loss / len(loader))",
         right="val_loss = 0\nfor x, y in loader:\n    val_loss += criterion(model(x), y).item()\n"
         "print(val_loss / len(loader))",
-        why="What is never added stays at its start.",
+        why="What is never added stays at its start; a name keeps the loss of the loop before.",
         cost="The number shown is 0, or the last batch divided by the number of batches.",
     ),
     AuditRule(

@@ -2,5 +2,5 @@
 
 `values` are what names hold, `run` is the state of following one script, `script` the door;
 `code` walks statements and calls, `pytorch` knows layers and losses, `averaging` the arithmetic
-of totals and what is shown of it.
+of totals and what is shown of it. `loaded` is what reading learns of a run.
 """

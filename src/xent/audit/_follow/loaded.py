@@ -14,6 +14,7 @@ from types import FunctionType
 # What reading knows by its names (torchmetrics' MeanMetric, timm's models), or holds no losses.
 NOT_READ = {"apex", "peft", "timm", "torchmetrics", "xent"}
 NOT_READ |= {"matplotlib", "PIL", "scipy", "tensorboard", "wandb", "yaml"}
+INSTALLED = {"site-packages", "dist-packages"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,12 @@ class SeenCalls:
 
 
 def file(name: str) -> Path | None:
-    """Return the Python file of a module that is loaded."""
+    """Return the Python file of a module that is loaded; of installed ones only parts are read."""
+    path = _code(name)
+    return None if path is None or INSTALLED.intersection(path.parts) else path
+
+
+def _code(name: str) -> Path | None:
     if name.partition(".")[0] in NOT_READ | sys.stdlib_module_names:
         return None
     module = sys.modules.get(name)
@@ -47,9 +53,12 @@ def file(name: str) -> Path | None:
 
 
 def definition(module: str, name: str) -> tuple[Path, str] | None:
-    """Return where a class or function stands that a loaded module has under a name."""
+    """Return where a class or function stands that a loaded module has under a name.
+
+    That is the file that defines it: a package's own file imports all the others.
+    """
     found = getattr(sys.modules.get(module), "__dict__", {}).get(name)
     if not isinstance(found, FunctionType | type):
         return None
-    path = file(found.__module__)
+    path = _code(found.__module__)
     return (path, found.__qualname__) if path is not None else None

@@ -103,6 +103,7 @@ class Walk:
         self.sites: set[tuple[str, int, int]] = set()
         self.not_followed: dict[str, None] = {}
         self.called: set[ast.AST] = set()
+        self.counters: dict[ast.AST, set[str]] = {}  # by the code that counts them up
         self.writes_of_loops: dict[ast.AST, dict[str, int]] = {}
         self.learning: list[Instance | Made] = []  # whose parameters an optimiser holds
         self.steps = 0

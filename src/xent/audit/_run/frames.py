@@ -10,8 +10,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 
 import xent
-
-INSTALLED = ("site-packages", "dist-packages")
+from xent.audit._follow.loaded import INSTALLED
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,7 @@ class Observer:
 
     def _add(self, last: Pass, size: int, weight: int, value: float | None) -> None:
         last.size = size
+        last.latest = self.steps
         last.partly = last.partly or (last.grad and self.steps > FIRST_CALLS)
         cell = last.cells.get((size, weight))
         if cell is None:

@@ -73,6 +73,23 @@ class _Joined:
         self.files = {str(path): source.shown for path, source in read_files.sources.items()}
         self.sites = list(observer.sites.values())
         self.told: set[tuple[int, str]] = set()  # site and rule that reading found already
+        self._forget_libraries()
+
+    def _forget_libraries(self) -> None:
+        """Leave out installed files: they were read for what the script makes of them."""
+        read_files, given = self.reading, {one.shown for one in self.reading.given}
+        for path, source in list(read_files.sources.items()):
+            if source.shown in given or is_users(str(path)):
+                continue
+            del read_files.sources[path]
+            read_files.sites = {site for site in read_files.sites if site[0] != source.shown}
+            for key, one in list(read_files.found.items()):
+                if one.path == source.shown:
+                    del read_files.found[key]
+            for said in list(read_files.not_followed):
+                place = NAMED_PLACE.search(said)
+                if place is not None and place[1] == source.shown:
+                    del read_files.not_followed[said]
 
     # ------------------------------------------------------------------ what reading found
 
@@ -82,7 +99,7 @@ class _Joined:
             if one.rule in ("X701", "X702"):
                 continue
             about = self._about(one)
-            if not is_users(self._file(one)) or (one.supposed and not self._seen(one, about)):
+            if one.supposed and not self._seen(one, about):
                 del self.reading.found[key]
                 continue
             kept: Finding | None = one if about or not self.only_run else None
@@ -116,18 +133,19 @@ class _Joined:
             return True
         return any(self._quantified(one, site)[0] for site in losses)
 
-    def _of_evaluation(self, one: Finding, site: Site) -> Finding:
-        """Tell a note louder, where the loop that trains also ran without gradients."""
-        level = self.config.levels.get(one.rule, RULES[one.rule].level)
+    def _by_steps(self, one: Finding, site: Site) -> Finding:
+        """Tell a mean of batch means in training as a note, and louder where the loop evaluates."""
         wanted = self._wanted(one)
-        shared = [
-            each
-            for each in site.passes
-            if not each.grad and (wanted(site.place) or any(map(wanted, each.callers)))
+        passes = [
+            each for each in site.passes if wanted(site.place) or any(map(wanted, each.callers))
         ]
-        louder = replace(one, level=level)
-        trained = any(each.grad for each in site.passes)
-        return louder if trained and shared and self._quantified(louder, site)[0] else one
+        if self.config.levels.get(one.rule) is not None or not passes:
+            return one
+        if one.level != "note":
+            return replace(one, level="note") if all(each.trains for each in passes) else one
+        louder = replace(one, level=RULES[one.rule].level)
+        both = any(each.trains for each in passes) and any(not each.grad for each in passes)
+        return louder if both and self._quantified(louder, site)[0] else one
 
     def _of_rounds(self, one: Finding) -> Finding | None:
         """Judge a mean of batch means by the loader, where no loss of PyTorch's was computed."""
@@ -164,8 +182,8 @@ class _Joined:
 
     def _confirmed(self, one: Finding, site: Site) -> Finding | None:
         if one.rule in AVERAGES:
-            if one.rule == "X402" and one.level == "note":
-                one = self._of_evaluation(one, site)
+            if one.rule == "X402":
+                one = self._by_steps(one, site)
             wrong, seen = self._quantified(one, site)
             if one.supposed == "loss":
                 seen = seen.partition(";")[0]  # of the loss in it, not of all that was added

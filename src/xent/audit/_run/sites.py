@@ -96,6 +96,12 @@ class Pass:
     size: int = 0  # of the last batch
     widest: int = 0
     partly: bool = False  # some steps were passed over
+    latest: int = 0  # steps of optimisers before its last batch
+
+    @property
+    def trains(self) -> bool:
+        """Whether optimisers made steps between its batches."""
+        return self.latest > self.step
 
     def told(self) -> Pass | None:
         """Return it with the batches that were passed over, which the loader tells of."""

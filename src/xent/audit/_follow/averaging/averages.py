@@ -151,6 +151,15 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
         if not total.emptied:
             _never_reset(run, total, divisor, place)
         return Mean(total, divisor, loop)
+    if counted == "one more":
+        run.report(
+            "X403",
+            place,
+            count="n",
+            divisor=f"n + 1: {_name(divisor)} that starts at 1",
+            fix="start the counter at 0",
+        )
+        return Mean(total, divisor, loop)
     if counted.startswith("index"):
         _judge_index(run, total, counted, divisor, place)
         return Mean(total, divisor, loop)
@@ -165,6 +174,8 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
         if divisor.loops != total.loops or divisor.under != total.under:
             return ""
         if isinstance(divisor.term, Const):
+            if isinstance(divisor.start, Zero) and divisor.start.value == 1:
+                return "one more"
             return "batches" if divisor.term.value == 1 else ""
         if isinstance(divisor.term, BatchSize):
             return "samples"

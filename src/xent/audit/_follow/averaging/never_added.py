@@ -18,6 +18,8 @@ def of_another_loop(run: Walk, total: Total, node: ast.AST) -> bool:
         return False
     if not all(loops.is_batches(each) and each.kind == "batches" for each in (term.loop, loop)):
         return False
+    if any(part is term.loop.node for part in ast.walk(loop.node)):
+        return False  # one loss of each loader, of those that the outer loop goes over
     name, what = "the loss", "in every round it is that of the last batch of the loop before"
     run.report("X407", run.place(node), name=name, what=what, size="len(x)")
     return True

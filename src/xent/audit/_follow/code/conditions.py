@@ -1,4 +1,4 @@
-"""What a condition is known to be, in the first round of a loop and in those that follow."""
+"""What a condition is known to be, in the first round of a loop and later; what is counted up."""
 
 from __future__ import annotations
 
@@ -36,3 +36,20 @@ def _first_writes(run: Walk, loop: ast.AST) -> dict[str, int]:
                 found[part.id] = min(part.lineno, found.get(part.id, part.lineno))
         run.writes_of_loops[loop] = found
     return found
+
+
+def counts_up(run: Walk, target: ast.expr) -> bool:
+    """Whether the code of this frame counts a name up by 1 somewhere."""
+    function = run.frame.function
+    code = function.node if function is not None else run.frame.module.source.tree
+    if code not in run.counters:
+        run.counters[code] = {
+            part.target.id
+            for part in ast.walk(code)
+            if isinstance(part, ast.AugAssign)
+            and isinstance(part.op, ast.Add)
+            and isinstance(part.target, ast.Name)
+            and isinstance(part.value, ast.Constant)
+            and part.value.value == 1
+        }
+    return isinstance(target, ast.Name) and target.id in run.counters[code]

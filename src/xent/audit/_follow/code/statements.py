@@ -70,6 +70,8 @@ def bind(run: Walk, target: ast.expr, value: Value, at: ast.AST | None = None) -
     """Give a name, attribute or item a value."""
     if isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0:
         value = Zero(value.value, tuple(run.loops), run.place(at or target))
+    elif value == Const(1) and isinstance(at, ast.Assign) and conditions.counts_up(run, target):
+        value = Zero(1, tuple(run.loops), run.place(at))
     if isinstance(target, ast.Name):
         if isinstance(value, Opaque):
             value = unread_losses.named(run, target.id, value, at or target)
