@@ -368,7 +368,9 @@ def test_options(name, combinations, monkeypatch):
     monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 0)
     truth, input, targets, options = CASES[name]
     every = list(itertools.product(targets, *options.values()))
-    step = next(s for s in range(max(1, len(every) // combinations), 999) if math.gcd(s, len(every)) == 1)
+    step = next(
+        s for s in range(max(1, len(every) // combinations), 999) if math.gcd(s, len(every)) == 1
+    )
     for target, *values in every[::step]:
         o = dict(zip(options, values, strict=True))
         x, y = (input.clone().requires_grad_() for _ in range(2))

@@ -335,3 +335,80 @@ def test_of_many_levels_that_came_the_ten_of_most_rows_are_named():
     most = sorted(range(12), key=lambda k: -times[k])[:10]
     assert found.gone_levels == tuple(f"n{k}" for k in most)
     assert found.gone == 1.0
+
+
+@pytest.mark.parametrize("method", ["vasicek", "ebrahimi", "van_es"])
+def test_the_window_of_a_few_numbers_is_below_half_of_them(method):
+    """Vasicek (1976): m < n / 2; here the root of n, rounded, where that is less."""
+    x = [0.0, 1.0, 3.5, 4.25, 9.0, 9.75, 20.0, 22.0, 31.0]
+    for n in range(3, len(x) + 1):
+        m_ = max(k for k in range(1, n) if 2 * k < n and k <= math.sqrt(n) + 0.5)
+        ends = [(x[max(i - m_, 0)], x[min(i + m_, n - 1)], i + 1) for i in range(n)]
+        if method == "vasicek":
+            terms = [math.log(n / (2 * m_) * (b - a)) for a, b, _ in ends]
+        elif method == "ebrahimi":
+            edge = [min(i, n + 1 - i) for _, _, i in ends]
+            c = [1 + (e - 1) / m_ if e <= m_ else 2.0 for e in edge]
+            terms = [math.log(n / (k * m_) * (b - a)) for k, (a, b, _) in zip(c, ends, strict=True)]
+        else:
+            terms = [math.log((n + 1) / m_ * (x[i + m_] - x[i])) for i in range(n - m_)]
+            more = sum(1 / k for k in range(m_, n + 1)) + math.log(m_) - math.log(n + 1)
+            terms = [t + more for t in terms]
+        found = m.estimate_entropy(x[:n], method=method)
+        assert_allclose(found.value, np.mean(terms), rtol=1e-12, err_msg=f"{n} numbers")
+
+
+def test_chance_of_numbers_that_nothing_cuts_is_that_of_their_gaps():
+    """What is missing tells something by chance: its mean over shuffles is hypergeometric."""
+    rng = np.random.default_rng(6)
+    x, y = np.full(40, 2.5), rng.integers(0, 3, 40)
+    x[rng.permutation(40)[:12]] = np.nan
+    table = pd.DataFrame({"x": x, "y": y})
+    (found,) = m.rank_features(table, "y", missing="symbol", permutations=100, rng=1)
+    chance = told = 0.0
+    for gap in (True, False):
+        for k in range(3):
+            a, b = int((np.isnan(x) == gap).sum()), int((y == k).sum())
+            n = np.arange(1, min(a, b) + 1)
+            p = stats.hypergeom(40, a, b).pmf(n)
+            chance += float((p * n / 40 * np.log(40 * n / (a * b))).sum())
+            seen = int(((np.isnan(x) == gap) & (y == k)).sum())
+            told += seen / 40 * math.log(40 * seen / (a * b)) if seen else 0.0
+    assert_allclose(found.score, told, rtol=1e-12)
+    # The shuffled values vary by about their own mean: 100 of them by a tenth of it.
+    assert found.adjusted == pytest.approx(told - chance, abs=0.4 * chance)
+
+
+def test_numbers_with_gaps_tell_what_gaps_and_numbers_tell():
+    """I(gap; class) + P(no gap) I(number; class | no gap), the latter by Ross's sums (2014)."""
+    rng = np.random.default_rng(8)
+    y = rng.integers(0, 2, 40)
+    x = 2.0 * y + rng.normal(size=40)
+    x[rng.permutation(40)[:15]] = np.nan
+    (found,) = m.rank_features(pd.DataFrame({"x": x, "y": y}), "y", numeric="ksg")
+    known = ~np.isnan(x)
+    gaps = stats.entropy(np.bincount(known) / 40) + stats.entropy(np.bincount(y) / 40)
+    gaps -= stats.entropy(np.bincount(2 * known + y) / 40)
+    a, b, terms = x[known], y[known], []
+    for i in range(len(a)):
+        away = np.abs(np.delete(a, i) - a[i])
+        mine = np.sort(away[np.delete(b, i) == b[i]])
+        within = (away <= mine[2]).sum()
+        terms.append(digamma(len(a)) + digamma(3) - digamma(len(mine) + 1) - digamma(within))
+    assert 0 < np.mean(terms) < stats.entropy(np.bincount(b) / len(b))
+    assert_allclose(found.score, gaps + known.mean() * np.mean(terms), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["ksg", "ksg2", "ross"])
+def test_neighbours_take_one_row_more_than_they_are(method):
+    """Of the rows that are left, where some are dropped."""
+    y = np.array([0.5, 2.0, 1.0, 4.5, np.nan, 3.0])
+    x = np.array([0, 1, 0, 1, 0, 1]) if method == "ross" else np.array([1.0, 3, 2, 9, 0, 5])
+    o = {"method": method, "missing": "drop"}
+    for neighbors, fine in ((3, True), (4, True), (5, False)):
+        if fine:
+            found = m.estimate_mutual_information(x, y, neighbors=neighbors, **o)
+            assert found.n == 5
+        else:
+            with pytest.raises(ValueError, match=r"have (more than 5|at least 6) rows"):
+                m.estimate_mutual_information(x, y, neighbors=neighbors, **o)
