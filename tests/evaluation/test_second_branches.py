@@ -229,15 +229,6 @@ def test_slices_have_bins_of_each_class_up_to_ten(classes):
             assert [b["rows"] for b in one["bins"]] == rows[rows > 0].tolist()
 
 
-@pytest.mark.parametrize("bins", [5, [0, 0.3, 1], "quantile", "corp"])
-def test_the_signature_says_which_bins(bins):
-    target, probs = many(3, 40)
-    usual, chosen = evaluate(target, probs), evaluate(target, probs, bins=bins)
-    assert usual.binning in usual.signature
-    assert chosen.binning in chosen.signature
-    assert usual.binning not in chosen.signature
-
-
 def test_a_row_of_a_cell_has_as_many_of_it_before_as_after():
     """So it has half of the others above it, of those that are yes and of all (by hand)."""
     rows, yes = np.array([5, 3, 4, 6]), np.array([1, 0, 3, 4])

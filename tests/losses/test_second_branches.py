@@ -380,3 +380,27 @@ def test_a_row_of_weight_0_is_none_of_a_sampled_loss():
         found.append((loss.detach(), of_x[of_x.shape[0] - 1], of_x[0], of_w))
         assert at is None or not of_x[at].any()
     torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("name", ["js_div", "linear_js_div", "linear_kl_div"])
+def test_statistics_beside_a_teacher_cap_and_scale_both(name, softcap, temperature):
+    """The log-probability is what the smoothed teacher expects of the student."""
+    o = {"softcap": softcap, "temperature": temperature, "label_smoothing": 0.3, "stats": True}
+    call = {
+        "js_div": lambda: L.js_div(LOGITS, OTHER, **o),
+        "linear_js_div": lambda: L.linear_js_div(LOGITS, HEAD, OTHER, HEAD, **o),
+        "linear_kl_div": lambda: L.linear_kl_div(LOGITS, HEAD, OTHER, HEAD, **o),
+    }[name]
+    z, y = (
+        (x if softcap is None else softcap * torch.tanh(x / softcap)) / temperature
+        for x in (LOGITS, OTHER)
+    )
+    log_p, q = z.log_softmax(1), 0.7 * y.softmax(1) + 0.1
+    _, stats = call()
+    torch.testing.assert_close(stats.log_prob, (q * log_p).sum(1))
+    torch.testing.assert_close(stats.lse, z.logsumexp(1))
+    torch.testing.assert_close(stats.entropy, -(log_p.exp() * log_p).sum(1))
+    right = (LOGITS.argmax(1) == OTHER.argmax(1)).double().mean()
+    torch.testing.assert_close(stats.accuracy, right)
