@@ -409,3 +409,21 @@ def test_an_automaton_has_no_arc_for_what_is_impossible(tmp_path):
     lines = (tmp_path / "m.fst.txt").read_text().splitlines()
     assert sorted(line.split("\t")[2] for line in lines if line.count("\t") == 3) == ["a", "b"]
     assert "inf" not in "".join(lines)
+
+
+def test_perplexities_are_compared_where_unknown_words_count_alike():
+    """Of models that count the same events: an unknown word is one in both, or in neither."""
+    models = {
+        unknown: NGramModel(1, AddK(1.0), vocabulary=list("abc"), unknown=unknown).fit(LINES)
+        for unknown in ("word", "open", "closed", "removed")
+    }
+    events = {name: model.evaluate(["a zz"]).events for name, model in models.items()}
+    assert events == {"word": 3, "open": 3, "closed": 2, "removed": 2}
+    for one, other in itertools.product(models, repeat=2):
+        both = {"one": models[one], "other": models[other]}
+        if one == other or {one, other} == {"closed", "removed"}:
+            assert set(compare(both, ["a zz"])) == {"one", "other"}
+        else:
+            with pytest.raises(ValueError, match="they treat unknown words apart"):
+                compare(both, ["a zz"])
+        assert set(compare(both, ["a zz"], by="bits_per_byte")) == {"one", "other"}

@@ -337,27 +337,6 @@ def test_of_many_levels_that_came_the_ten_of_most_rows_are_named():
     assert found.gone == 1.0
 
 
-@pytest.mark.parametrize("method", ["vasicek", "ebrahimi", "van_es"])
-def test_the_window_of_a_few_numbers_is_below_half_of_them(method):
-    """Vasicek (1976): m < n / 2; here the root of n, rounded, where that is less."""
-    x = [0.0, 1.0, 3.5, 4.25, 9.0, 9.75, 20.0, 22.0, 31.0]
-    for n in range(3, len(x) + 1):
-        m_ = max(k for k in range(1, n) if 2 * k < n and k <= math.sqrt(n) + 0.5)
-        ends = [(x[max(i - m_, 0)], x[min(i + m_, n - 1)], i + 1) for i in range(n)]
-        if method == "vasicek":
-            terms = [math.log(n / (2 * m_) * (b - a)) for a, b, _ in ends]
-        elif method == "ebrahimi":
-            edge = [min(i, n + 1 - i) for _, _, i in ends]
-            c = [1 + (e - 1) / m_ if e <= m_ else 2.0 for e in edge]
-            terms = [math.log(n / (k * m_) * (b - a)) for k, (a, b, _) in zip(c, ends, strict=True)]
-        else:
-            terms = [math.log((n + 1) / m_ * (x[i + m_] - x[i])) for i in range(n - m_)]
-            more = sum(1 / k for k in range(m_, n + 1)) + math.log(m_) - math.log(n + 1)
-            terms = [t + more for t in terms]
-        found = m.estimate_entropy(x[:n], method=method)
-        assert_allclose(found.value, np.mean(terms), rtol=1e-12, err_msg=f"{n} numbers")
-
-
 def test_chance_of_numbers_that_nothing_cuts_is_that_of_their_gaps():
     """What is missing tells something by chance: its mean over shuffles is hypergeometric."""
     rng = np.random.default_rng(6)
@@ -399,16 +378,19 @@ def test_numbers_with_gaps_tell_what_gaps_and_numbers_tell():
     assert_allclose(found.score, gaps + known.mean() * np.mean(terms), rtol=1e-12)
 
 
-@pytest.mark.parametrize("method", ["ksg", "ksg2", "ross"])
-def test_neighbours_take_one_row_more_than_they_are(method):
-    """Of the rows that are left, where some are dropped."""
-    y = np.array([0.5, 2.0, 1.0, 4.5, np.nan, 3.0])
-    x = np.array([0, 1, 0, 1, 0, 1]) if method == "ross" else np.array([1.0, 3, 2, 9, 0, 5])
-    o = {"method": method, "missing": "drop"}
-    for neighbors, fine in ((3, True), (4, True), (5, False)):
-        if fine:
-            found = m.estimate_mutual_information(x, y, neighbors=neighbors, **o)
-            assert found.n == 5
-        else:
-            with pytest.raises(ValueError, match=r"have (more than 5|at least 6) rows"):
-                m.estimate_mutual_information(x, y, neighbors=neighbors, **o)
+def test_each_table_of_a_drift_has_its_own_weights():
+    """The first for the reference, the second for what came after; by shares of weight."""
+    old, new = list("aabbbc"), list("abbd")
+    mine, theirs = np.array([1.0, 2, 3, 1, 1, 2]), np.array([4.0, 1, 2, 3])
+    (found,) = m.drift({"x": old}, {"x": new}, weights=(mine, theirs))
+    p, q = (
+        np.array([w[np.array(x) == s].sum() for s in "abcd"]) / w.sum()
+        for x, w in ((old, mine), (new, theirs))
+    )
+    assert_allclose(found.js, jensenshannon(p, q) ** 2, rtol=1e-12)
+    assert_allclose(found.hellinger, math.sqrt(1 - np.sqrt(p * q).sum()), rtol=1e-12)
+    assert_allclose(found.total_variation, np.abs(p - q).sum() / 2, rtol=1e-12)
+    assert_allclose((found.new, found.gone), (q[3], p[2]), rtol=1e-12)
+    more = 0.5 / min(mine.sum(), theirs.sum())
+    p, q = ((s + more) / (1 + more * 4) for s in (p, q))
+    assert_allclose(found.kl, (q * np.log(q / p)).sum(), rtol=1e-12)
