@@ -1,10 +1,12 @@
 """Second branches of the evaluation room: what the screen says beside the numbers of the report."""
 
 import math
+from string import ascii_lowercase
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from xent.evaluation import (
     Accumulator,
@@ -243,3 +245,40 @@ def test_a_row_of_a_cell_has_as_many_of_it_before_as_after():
             precision = (above + 1 + (yes[k] - 1) / 2) / (beyond + 1 + (rows[k] - 1) / 2)
             want += yes[k] / yes.sum() * precision
     assert _ranking(column)[1] == pytest.approx(want, rel=1e-14)
+
+
+@pytest.mark.parametrize("least", [0.0, 0.1, -0.1])
+def test_only_costs_that_may_be_negative_have_an_interval_below_0(least):
+    """Student's, which reaches below 0 here; costs of another kind may be there."""
+    a = np.array([least, 0.1, 0.2, 6.0, 0.3])
+    found = compare(a, a + 1, kind="costs").models[0]
+    low, high = stats.t.interval(0.95, 4, a.mean(), a.std(ddof=1) / math.sqrt(5))
+    assert low < 0
+    assert found.high == pytest.approx(high)
+    assert found.low == pytest.approx(low if least < 0 else 0.0)
+
+
+def test_models_past_z_are_named_by_their_number():
+    costs = np.random.default_rng(11).random((28, 4))
+    found = compare(*costs, kind="costs")
+    assert [model.name for model in found.models] == [*ascii_lowercase, "model 27", "model 28"]
+    assert len(found.differences) == 27
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ten_rows_are_enough_to_recover_from(classes, weighted):
+    """Two a fold of five; rows that are ignored or weigh nothing are none of them."""
+    target, probs = many(classes, 12)
+    target[3] = -1
+    weight = np.ones(12)
+    for more, number in ((0, 11), (1, 10), (2, 9)):
+        if weighted:
+            weight[:more] = 0
+            o = {"sample_weight": weight}
+        else:
+            target[:more] = -1
+            o = {}
+        report = evaluate(target, probs, ignore_index=-1, **o)
+        assert report.rows == number
+        assert bool(report.recovered) == (number >= 10)
