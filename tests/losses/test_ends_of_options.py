@@ -20,7 +20,7 @@ EVEN, NO = -LOG_P.mean(), -functional.logsigmoid(-X)
 HALF = functional.binary_cross_entropy_with_logits(X, torch.full_like(X, 0.5))
 # Two pairs of answers of one token each, and what they gain over a reference.
 HIDDEN, TOKENS = X.unsqueeze(1), Y.unsqueeze(1)
-SUMS, ADVANTAGE = random(4, seed=4), random(4, seed=5)
+SUMS, ADVANTAGE = random(4, seed=4), torch.tensor([1.0, -1.0, 0.5, -2.0], dtype=torch.float64)
 GAIN = LOG_P.gather(1, TOKENS).squeeze(1) - SUMS
 MARGIN = 0.1 * (GAIN[:2] - GAIN[2:])
 OLD = LOG_P.gather(1, TOKENS) - torch.tensor([[1.0], [-1.0], [2.0], [-2.0]])
@@ -73,6 +73,7 @@ ENDS = {  # the option, its loss, an end, what it gives there, and what is refus
     "beta 1": ("beta", lambda v: L.js_div(X, OTHER, beta=v), 1, divergence(LOG_P, LOG_Q), 1.001),
     "clip, none": ("clip", grpo, 0, clipped(0, 0), -0.1),
     "clip, all": ("clip", grpo, 1, clipped(1, 1), 1.001),
+    "clip, two": ("clip", grpo, (0.5, 1.5), clipped(0.5, 1.5), (1.001, 0.5)),
     "clip, one side": ("clip", grpo, (1.0, 4.0), clipped(1, 4), (1.001, 4.0)),
 }  # fmt: skip
 

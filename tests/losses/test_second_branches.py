@@ -404,3 +404,20 @@ def test_statistics_beside_a_teacher_cap_and_scale_both(name, softcap, temperatu
     torch.testing.assert_close(stats.entropy, -(log_p.exp() * log_p).sum(1))
     right = (LOGITS.argmax(1) == OTHER.argmax(1)).double().mean()
     torch.testing.assert_close(stats.accuracy, right)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal_loss", "nll_loss", "head"])
+def test_of_several_bad_probabilities_the_first_is_named(loss):
+    """The first row that has one, and its first class."""
+    p = SHARES.float()
+    p[2] = torch.tensor([1.5, -0.25, -0.25])
+    p[4] = torch.tensor([-1.0, 1.0, 1.0])
+    x = LOGITS.float()
+    call = {
+        "cross_entropy": lambda: L.cross_entropy(x, p),
+        "focal_loss": lambda: L.focal_loss(x, p),
+        "nll_loss": lambda: L.nll_loss(x.log_softmax(1), p),
+        "head": lambda: L.linear_cross_entropy(x, torch.eye(3), p),
+    }[loss]
+    with pytest.raises(ValueError, match=r"`target` must be non-negative, got -0.25 at \[2, 1\]"):
+        call()
