@@ -394,3 +394,32 @@ def test_each_table_of_a_drift_has_its_own_weights():
     more = 0.5 / min(mine.sum(), theirs.sum())
     p, q = ((s + more) / (1 + more * 4) for s in (p, q))
     assert_allclose(found.kl, (q * np.log(q / p)).sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("measure", [m.kl_divergence, m.cross_entropy])
+def test_a_product_is_as_exact_as_its_parts_together(measure):
+    """The method is the least exact of theirs, the error the sum of all."""
+    d = torch.distributions
+
+    def of(kind, *parameters):
+        each = [kind(*one) for one in zip(*parameters, strict=True)]
+        whole = kind(*parameters)
+        return each, d.Independent(whole, 1)
+
+    def row(*numbers):
+        return torch.tensor(numbers, dtype=torch.float64)
+
+    for kind, mine, theirs in (
+        (d.StudentT, (row(3, 5),), (row(4, 9),)),
+        (d.Binomial, (row(3, 4), row(0.3, 0.4)), (row(3, 5), row(0.5, 0.2))),
+        (d.Binomial, (row(4, 3), row(0.4, 0.3)), (row(5, 3), row(0.2, 0.5))),
+    ):
+        (p, whole), (q, other) = of(kind, *mine), of(kind, *theirs)
+        parts = [measure(a, b) for a, b in zip(p, q, strict=True)]
+        found = measure(whole, other)
+        methods = ("closed form", "sum", "quadrature")
+        assert found.method == max((one.method for one in parts), key=methods.index)
+        assert_allclose(found.error, sum(one.error for one in parts), rtol=1e-6)
+        assert_allclose(found, sum(parts), rtol=1e-12)
+    methods = {m.kl_divergence(a, b).method for a, b in zip(p, q, strict=True)}
+    assert methods == {"closed form", "sum"}
