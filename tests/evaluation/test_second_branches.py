@@ -282,3 +282,16 @@ def test_ten_rows_are_enough_to_recover_from(classes, weighted):
         report = evaluate(target, probs, ignore_index=-1, **o)
         assert report.rows == number
         assert bool(report.recovered) == (number >= 10)
+
+
+@pytest.mark.parametrize("form", ["token", "array", "window"])
+def test_a_document_that_comes_again_is_named_by_where_it_does(form):
+    """Not by how many documents stand before it."""
+    names = ["p", "p", "p", "q", "q", "p"]
+    given = {"token": np.full(6, -1.0), "array": [[-1.0]] * 6, "window": [[-1.0] * 2] * 6}[form]
+    o = {"stride": 1} if form == "window" else {}
+    with pytest.raises(ValueError, match=f"got 'p' again at {form} 5"):
+        evaluate_tokens(given, documents=names, **o)
+    if form == "token":
+        with pytest.raises(ValueError, match=r"got -?nan at token 2 of document 'q'"):
+            evaluate_tokens([-1.0, -1, -1, -1, np.nan], documents=["p", "p", "q", "q", "q"])
