@@ -1,9 +1,12 @@
 """Second branches of the evaluation room: what the screen says beside the numbers of the report."""
 
 import math
+from string import ascii_lowercase
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from xent.evaluation import (
     Accumulator,
@@ -11,9 +14,11 @@ from xent.evaluation import (
     evaluate,
     evaluate_multilabel,
     evaluate_ordered,
+    evaluate_tokens,
 )
 from xent.evaluation._compare._paired import Pieces, sign_flip
 from xent.evaluation._kinds import _multilabel
+from xent.evaluation._ranking import THRESHOLDS, _ranking
 
 
 def many(classes=15, rows=600):
@@ -152,3 +157,141 @@ def test_the_screen_says_what_each_number_is(base):
     (line,) = (line for line in lines if line.startswith("  explained"))
     assert float(line.partition("classes alike: ")[2].split()[0]) == pytest.approx(alike, rel=1e-3)
     assert float(line.split()[1]) == pytest.approx(100 * (1 - cost.mean() / prior), abs=0.06)
+
+
+@pytest.mark.parametrize("base", [2, math.e, 10])
+def test_what_is_called_bits_is_in_bits(base):
+    nats = [[-1.0, -0.5], [-2.0, -0.25, -3.0]]
+    found = evaluate_tokens(nats, texts=["ab c", "d e"], base=base).to_dict()
+    for name, number in (("token", 5), ("character", 7), ("byte", 7), ("word", 4)):
+        assert found[f"bits_per_{name}"] == pytest.approx(6.75 / math.log(2) / number)
+
+
+@pytest.mark.parametrize("interval", ["student", "bootstrap"])
+@pytest.mark.parametrize("kind", ["costs", "probs"])
+def test_rows_that_weigh_nothing_are_no_rows_of_a_comparison(kind, interval):
+    rng = np.random.default_rng(9)
+    a, b = rng.random((2, 30)) * 0.8 + 0.1
+    weight, ids = rng.integers(0, 3, 30).astype(float), np.arange(30)
+    some, o = weight > 0, {"kind": kind, "interval": interval, "resamples": 200}
+    target = None if kind == "costs" else rng.integers(0, 2, 30)
+    whole = compare(a, b, target=target, sample_weight=weight, ids=ids, **o)
+    left = compare(a[some], b[some], target=None if target is None else target[some],
+                   sample_weight=weight[some], ids=ids[some], **o)  # fmt: skip
+    assert (whole.rows, whole.weight) == (some.sum(), weight.sum())
+    assert whole.differences == left.differences
+    assert whole.models == left.models
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_what_is_finite_is_tested_as_if_it_were_alone(grouped):
+    rng = np.random.default_rng(10)
+    a, b = rng.random((2, 40)) * 0.8 + 0.1
+    group = np.arange(40) // 4 if grouped else np.arange(40)
+    lost = np.isin(group, [1, 5, 6])
+    o = {"groups" if grouped else "ids": group}
+    a[lost] = 0.0  # impossible in every row of three groups
+    (whole,) = compare(a, b, target=np.ones(40, int), **o).differences
+    (left,) = compare(
+        a[~lost], b[~lost], target=np.ones(40, int)[~lost], **{n: v[~lost] for n, v in o.items()}
+    ).differences
+    assert whole.impossible_first == lost.sum()
+    got = whole.finite_difference, whole.finite_low, whole.finite_high, whole.finite_p_value
+    assert got == pytest.approx((left.difference, left.low, left.high, left.p_value), rel=1e-12)
+
+
+def test_a_name_that_comes_twice_is_named_by_its_row_beside_ignored_ones():
+    p = np.full(6, 0.5)
+    target, ids = np.array([-1, 1, -1, 0, 1, 0]), list("abacdc")
+    with pytest.raises(ValueError, match="name every row once, got 'c' again at row 5"):
+        compare(p, p, target=target, ids=ids, ignore_index=-1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_probability_that_is_a_threshold_says_yes(dtype):
+    """As it was written down, whatever its type rounds it to."""
+    for t in THRESHOLDS:
+        p = np.array([t, t * (1 - 1e-5), t * (1 + 1e-5), 0.001], dtype)
+        (found,) = [o for o in evaluate([1, 0, 1, 0], p).thresholds if o.threshold == t]
+        assert (found.predicted, found.precision, found.recall) == (0.5, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 11])
+def test_slices_have_bins_of_each_class_up_to_ten(classes):
+    target, probs = many(classes, 40)
+    target[:classes] = range(classes)
+    report = evaluate(target, probs, by={"side": ["left", "right"] * 20}, bins=5)
+    for piece in report.reliability["slices"]:
+        assert ("classes" in piece) == (2 < classes <= 10)
+        for c, one in enumerate(piece.get("classes", [])):
+            some = np.arange(40) % 2 == (piece["value"] == "right")
+            assert one["label"] == c
+            said = np.minimum((probs[some, c] * 5).astype(int), 4)
+            rows = np.bincount(said, minlength=5)
+            assert [b["rows"] for b in one["bins"]] == rows[rows > 0].tolist()
+
+
+def test_a_row_of_a_cell_has_as_many_of_it_before_as_after():
+    """So it has half of the others above it, of those that are yes and of all (by hand)."""
+    rows, yes = np.array([5, 3, 4, 6]), np.array([1, 0, 3, 4])
+    held = SimpleNamespace(
+        rows=rows, yes=yes, weights=lambda: (rows.astype(float), yes.astype(float))
+    )
+    column = SimpleNamespace(held=lambda: held, exact=False)
+    want = 0.0
+    for k in range(4):
+        above, beyond = yes[k + 1 :].sum(), rows[k + 1 :].sum()
+        if yes[k]:
+            precision = (above + 1 + (yes[k] - 1) / 2) / (beyond + 1 + (rows[k] - 1) / 2)
+            want += yes[k] / yes.sum() * precision
+    assert _ranking(column)[1] == pytest.approx(want, rel=1e-14)
+
+
+@pytest.mark.parametrize("least", [0.0, 0.1, -0.1])
+def test_only_costs_that_may_be_negative_have_an_interval_below_0(least):
+    """Student's, which reaches below 0 here; costs of another kind may be there."""
+    a = np.array([least, 0.1, 0.2, 6.0, 0.3])
+    found = compare(a, a + 1, kind="costs").models[0]
+    low, high = stats.t.interval(0.95, 4, a.mean(), a.std(ddof=1) / math.sqrt(5))
+    assert low < 0
+    assert found.high == pytest.approx(high)
+    assert found.low == pytest.approx(low if least < 0 else 0.0)
+
+
+def test_models_past_z_are_named_by_their_number():
+    costs = np.random.default_rng(11).random((28, 4))
+    found = compare(*costs, kind="costs")
+    assert [model.name for model in found.models] == [*ascii_lowercase, "model 27", "model 28"]
+    assert len(found.differences) == 27
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ten_rows_are_enough_to_recover_from(classes, weighted):
+    """Two a fold of five; rows that are ignored or weigh nothing are none of them."""
+    target, probs = many(classes, 12)
+    target[3] = -1
+    weight = np.ones(12)
+    for more, number in ((0, 11), (1, 10), (2, 9)):
+        if weighted:
+            weight[:more] = 0
+            o = {"sample_weight": weight}
+        else:
+            target[:more] = -1
+            o = {}
+        report = evaluate(target, probs, ignore_index=-1, **o)
+        assert report.rows == number
+        assert bool(report.recovered) == (number >= 10)
+
+
+@pytest.mark.parametrize("form", ["token", "array", "window"])
+def test_a_document_that_comes_again_is_named_by_where_it_does(form):
+    """Not by how many documents stand before it."""
+    names = ["p", "p", "p", "q", "q", "p"]
+    given = {"token": np.full(6, -1.0), "array": [[-1.0]] * 6, "window": [[-1.0] * 2] * 6}[form]
+    o = {"stride": 1} if form == "window" else {}
+    with pytest.raises(ValueError, match=f"got 'p' again at {form} 5"):
+        evaluate_tokens(given, documents=names, **o)
+    if form == "token":
+        with pytest.raises(ValueError, match=r"got -?nan at token 2 of document 'q'"):
+            evaluate_tokens([-1.0, -1, -1, -1, np.nan], documents=["p", "p", "q", "q", "q"])

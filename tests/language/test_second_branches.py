@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter, defaultdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,13 +11,17 @@ import pytest
 from xent.language import (
     AddK,
     Evaluation,
+    JelinekMercer,
+    KneserNey,
     MaximumLikelihood,
     Mixture,
     NGramModel,
     StupidBackoff,
     WittenBell,
+    buckets,
     compare,
     mix,
+    select,
     write_openfst,
 )
 from xent.language._backoff.prune import _marginals
@@ -321,3 +326,104 @@ def test_histories_are_as_likely_as_another_model_says(order):
                 p = other.distribution(list(words[:i]), begin=begin)[theirs[word]]
                 want += math.log(p)
             assert logp == pytest.approx(want, abs=1e-5), history
+
+
+@pytest.mark.parametrize("unknown", ["word", "closed"])
+def test_lines_are_chosen_by_the_mean_of_their_events(unknown):
+    """Of a closed vocabulary the events known; a difference of 0 is not below 0."""
+    one, other = (
+        NGramModel(2, WittenBell(), vocabulary=list("abc"), unknown=unknown).fit(text)
+        for text in (LINES, ["c b", "b b a", "c"])
+    )
+    pool = ["a zz b", "c", "b zz zz zz", "a a", "zz c b a", "b c"]
+
+    def entropy(model, line):
+        costs, history = [], []
+        index = model.vocabulary.index
+        for word in [*line.split(), "</s>"]:
+            p = model.distribution(history)
+            history.append(word)
+            if word in index or unknown == "word":
+                costs.append(-math.log(p[index.get(word, 0)]))
+        return np.mean(costs)
+
+    want = [entropy(one, line) - entropy(other, line) for line in pool]
+    np.testing.assert_allclose(select(pool, one, other).difference, want, rtol=1e-6, atol=1e-9)
+    order = np.argsort(want)
+    for share, size in ((0.2, 1), (0.25, 2), (0.4, 2), (0.45, 3), (0.8, 5), (0.95, 6)):
+        assert select(pool, one, other, share=share).chosen.tolist() == sorted(order[:size])
+    found = select(pool, one, other).difference
+    assert select(pool, one, other, below=found[2]).chosen.tolist() == [
+        i for i in range(6) if found[i] < found[2]
+    ]
+    assert select(pool, one, one).chosen.tolist() == []
+    ranks = np.argsort(np.argsort([entropy(one, line) for line in pool]))
+    for shares, sizes in (((0.5, 0.5), (3, 3)), ((0.25, 0.3, 0.45), (2, 1, 3)), ((1.0,), (6,))):
+        ends = np.cumsum(sizes)
+        classes = [next(k for k, end in enumerate(ends) if rank < end) for rank in ranks]
+        assert buckets(pool, one, shares).tolist() == classes
+
+
+def test_histories_share_a_weight_by_the_power_of_two_of_their_counts():
+    """Once; twice or three times; four times or more often."""
+    rng = np.random.default_rng(5)
+    lines = []
+    for _ in range(20):
+        at, line = rng.zipf(1.5) % 30, []
+        for _ in range(5):
+            line.append(f"w{at}")
+            at = (7 * at + 3) % 30 if rng.random() < 0.6 else rng.zipf(1.5) % 30
+        lines.append(" ".join(line))
+    after = defaultdict(Counter)
+    for line in lines:
+        for one, next_one in itertools.pairwise([*line.split(), "</s>"]):
+            after[one][next_one] += 1
+    model = NGramModel(2, JelinekMercer(buckets=3)).fit(lines)
+    words, low = model.vocabulary.words(), model.distribution("", begin=False)
+    found = defaultdict(list)
+    for history, followers in after.items():
+        total = followers.total()
+        share = np.array([followers[w] / total for w in words])
+        p, at = model.distribution(history, begin=False), int(np.argmax(np.abs(share - low)))
+        found[min(int(math.log2(total)), 2)].append((p[at] - low[at]) / (share[at] - low[at]))
+    assert sorted(found) == [0, 1, 2]
+    assert all(np.ptp(weights) < 1e-5 for weights in found.values())
+    assert len({round(weights[0], 4) for weights in found.values()}) == 3
+
+
+@pytest.mark.parametrize("discount", [1.0, (1.0, 2.0, 3.0)])
+def test_a_discount_may_take_the_whole_count(discount):
+    """Then everything is left to the shorter history, of which all are alike."""
+    model = NGramModel(2, KneserNey(discount=discount)).fit(["a b", "b c", "c a"])
+    assert model.distribution("a").sum() == pytest.approx(1)
+    assert model.distribution("a") == pytest.approx(model.distribution("b"))
+    above = 1.5 if isinstance(discount, float) else (1.0, 2.5, 3.0)
+    with pytest.raises(ValueError, match="`discount` must be above 0 and at most"):
+        KneserNey(discount=above)
+
+
+def test_an_automaton_has_no_arc_for_what_is_impossible(tmp_path):
+    model = NGramModel(1, MaximumLikelihood(), vocabulary=["a", "b", "c"], unknown="closed")
+    model.fit(["a b", "a"])
+    write_openfst(model, tmp_path / "m.fst.txt", tmp_path / "m.words.txt")
+    lines = (tmp_path / "m.fst.txt").read_text().splitlines()
+    assert sorted(line.split("\t")[2] for line in lines if line.count("\t") == 3) == ["a", "b"]
+    assert "inf" not in "".join(lines)
+
+
+def test_perplexities_are_compared_where_unknown_words_count_alike():
+    """Of models that count the same events: an unknown word is one in both, or in neither."""
+    models = {
+        unknown: NGramModel(1, AddK(1.0), vocabulary=list("abc"), unknown=unknown).fit(LINES)
+        for unknown in ("word", "open", "closed", "removed")
+    }
+    events = {name: model.evaluate(["a zz"]).events for name, model in models.items()}
+    assert events == {"word": 3, "open": 3, "closed": 2, "removed": 2}
+    for one, other in itertools.product(models, repeat=2):
+        both = {"one": models[one], "other": models[other]}
+        if one == other or {one, other} == {"closed", "removed"}:
+            assert set(compare(both, ["a zz"])) == {"one", "other"}
+        else:
+            with pytest.raises(ValueError, match="they treat unknown words apart"):
+                compare(both, ["a zz"])
+        assert set(compare(both, ["a zz"], by="bits_per_byte")) == {"one", "other"}

@@ -229,3 +229,195 @@ def test_ignored_classes_that_a_small_integer_cannot_hold(dtype, own, several):
         ),
     ):
         torch.testing.assert_close(loss(), want)
+
+
+@pytest.mark.parametrize("name", ["probabilities", "logits", "focal", "multilabel"])
+def test_an_answer_at_one_half_is_no(name):
+    """Of two classes alike the first is the largest, in an answer and in its target."""
+    x = torch.tensor([[0.0, 2.0, -2.0, 0.0], [0.0, 0.0, 3.0, -1.0]], dtype=torch.float64)
+    t = torch.tensor([[0.5, 1.0, 0.5, 0.0], [1.0, 0.4, 0.5, 0.0]], dtype=torch.float64)
+    call = {
+        "probabilities": lambda: L.binary_cross_entropy(x.sigmoid(), t, stats=True),
+        "logits": lambda: L.binary_cross_entropy_with_logits(x, t, stats=True),
+        "focal": lambda: L.sigmoid_focal_loss(x, t, stats=True),
+        "multilabel": lambda: L.multilabel_soft_margin_loss(x, t, stats=True),
+    }[name]
+    said, true = (torch.stack([1 - p, p], -1).argmax(-1) for p in (x.sigmoid(), t))
+    stats = call()[1]
+    assert torch.equal(stats.argmax, said)
+    torch.testing.assert_close(stats.accuracy, (said == true).double().mean())
+
+
+WEIGHTS = torch.tensor([0.5, 2.0, 0.0, 1.0, 3.0], dtype=torch.float64)
+OTHER = random(5, 3, seed=20)
+SHARES = OTHER.softmax(1)
+WITH_STATS = {
+    **{name: (call, {"label_smoothing"}) for name, call in OF_CLASSES.items()},
+    "shares": (lambda **o: L.cross_entropy(LOGITS, SHARES, **o), {"label_smoothing", "z_loss"}),
+    "binary": (
+        lambda token_weight, **o: L.binary_cross_entropy_with_logits(
+            LOGITS, SHARES, token_weight=token_weight.unsqueeze(1), **o
+        ),
+        {"label_smoothing", "softcap"},
+    ),
+    "multilabel": (
+        lambda **o: L.multilabel_soft_margin_loss(LOGITS, SHARES, **o),
+        {"label_smoothing", "softcap"},
+    ),
+    "kl_div": (lambda **o: L.kl_div(LOGITS.log_softmax(1), SHARES, **o), {"label_smoothing"}),
+    "js_div": (lambda **o: L.js_div(LOGITS, OTHER, **o), {"label_smoothing", "z_loss", "softcap"}),
+    "info_nce": (
+        lambda **o: L.info_nce(LOGITS, OTHER, **{"temperature": 0.5, **o}),
+        {"label_smoothing", "z_loss", "softcap"},
+    ),
+    "info_nce, more negatives": (
+        lambda **o: L.info_nce(LOGITS, OTHER, negatives=SHARES, **{"temperature": 0.5, **o}),
+        {"label_smoothing", "z_loss", "softcap"},
+    ),
+    "siglip": (lambda **o: L.siglip(LOGITS, OTHER, scale=2.0, bias=-1.0, **o), {"softcap"}),
+    "linear_kl_div": (
+        lambda **o: L.linear_kl_div(LOGITS, HEAD, OTHER, HEAD, **o),
+        {"label_smoothing", "z_loss", "softcap"},
+    ),
+    "linear_js_div": (
+        lambda **o: L.linear_js_div(LOGITS, HEAD, OTHER, HEAD, **o),
+        {"label_smoothing", "z_loss", "softcap"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_STATS)
+def test_statistics_change_no_loss(name):
+    """Whatever else is asked for, alone and together, of all rows and of weighed ones."""
+    call, known = WITH_STATS[name]
+    amount = {"label_smoothing": 0.3, "z_loss": 0.1, "softcap": 2.0}
+    for reduction in ("mean", "sum", "none"):
+        for chosen in ((), *[(one,) for one in sorted(known)], tuple(sorted(known))):
+            o = {"reduction": reduction, "token_weight": WEIGHTS, **{n: amount[n] for n in chosen}}
+            plain, beside = call(**o), call(stats=True, **o)[0]
+            torch.testing.assert_close(beside, plain, rtol=1e-12, atol=1e-13)
+
+
+TOP = torch.tensor([[5, 0], [3, 2], [4, 2], [2, 1], [5, 3]])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_a_teacher_of_its_largest_classes_by_hand(smoothing):
+    """What the teacher does not list is one outcome; smoothing gives it the share of its classes."""
+    x = random(5, 6, seed=21)
+    x[[0, 2, 4], TOP[[0, 2, 4], 0]] = 9.0
+    q = torch.tensor([0.6, 0.3], dtype=torch.float64).expand(5, 2)
+    p = x.softmax(1)
+    listed = p.gather(1, TOP)
+    ours = torch.cat((listed, 1 - listed.sum(1, keepdim=True)), 1)
+    theirs = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64) * (1 - smoothing)
+    theirs = theirs + smoothing * torch.tensor([1, 1, 4], dtype=torch.float64) / 6
+    want = (theirs * (theirs / ours).log()).sum(1)
+    eye = torch.eye(6, dtype=torch.float64)
+    # The second column is the teacher's largest class in two rows of five.
+    order = torch.tensor([[1, 0], [0, 1], [1, 0], [0, 1], [0, 1]])
+    given = TOP.gather(1, order), q.log().gather(1, order)
+    for stats in (False, True):
+        found = L.linear_kl_div(x, eye, teacher=given, label_smoothing=smoothing, reduction="none",
+                                stats=stats)  # fmt: skip
+        loss, beside = found if stats else (found, None)
+        torch.testing.assert_close(loss, want, rtol=1e-11, atol=1e-12)
+    assert (x.argmax(1) == TOP[:, 0]).tolist() == [True, False, True, False, True]
+    assert float(beside.accuracy) == pytest.approx(0.6)
+
+
+def test_a_class_that_a_teacher_lists_twice_is_named_by_its_row():
+    x, eye = random(5, 6, seed=21), torch.eye(6, dtype=torch.float64)
+    log_q = torch.full((5, 2), 0.4, dtype=torch.float64).log()
+    for row in (0, 3):
+        twice = TOP.clone()
+        twice[row:] = 4
+        with pytest.raises(
+            ValueError, match=rf"list a class once a row, got one twice at \[{row}\]"
+        ):
+            L.linear_kl_div(x, eye, teacher=(twice, log_q))
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("z_loss", [0.0, 0.1])
+@pytest.mark.parametrize("alpha", [None, 0.5, torch.tensor([0.2, 3.0, 1.0], dtype=torch.float64)])
+def test_focal_loss_with_both_weights_by_hand(soft, z_loss, alpha):
+    """The z-loss has both weights too; the mean divides by ``weight`` alone."""
+    w = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
+    a = torch.ones(3, dtype=torch.float64) * (1.0 if alpha is None else alpha)
+    hard = torch.nn.functional.one_hot(TRUE.clamp_min(0), 3).double() * (TRUE >= 0).unsqueeze(1)
+    t = SHARES if soft else hard
+    log_p, lse = LOGITS.log_softmax(1), LOGITS.logsumexp(1)
+    each = a * w * t
+    rows = -(each * (1 - log_p.exp()) ** 2 * log_p).sum(1) + z_loss * each.sum(1) * lse**2
+    count = torch.ones(5).double() if soft else (w * hard).sum(1)
+    o = {"alpha": alpha, "weight": w, "z_loss": z_loss}
+    target = SHARES if soft else TRUE
+    torch.testing.assert_close(
+        L.focal_loss(LOGITS, target, reduction="none", **o), rows, rtol=1e-11, atol=1e-12
+    )
+    torch.testing.assert_close(
+        L.focal_loss(LOGITS, target, token_weight=WEIGHTS, **o),
+        (rows * WEIGHTS).sum() / (count * WEIGHTS).sum(), rtol=1e-11, atol=1e-12,
+    )  # fmt: skip
+
+
+def test_a_row_of_weight_0_is_none_of_a_sampled_loss():
+    """Be it NaN: neither its loss nor a gradient sees it."""
+    w, samples = random(6, 4, seed=22).requires_grad_(), torch.tensor([0, 3, 5])
+    log_q, y = torch.full((6,), 1 / 6).double().log(), torch.tensor([1, 2, 4])
+    x, weight = random(3, 4, seed=23), torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
+    found = []
+    for rows, at in ((torch.tensor([0, 2]), None), (torch.arange(3), 1)):
+        given = x.clone()
+        if at is not None:
+            given[at] = float("nan")
+        given = given[rows].requires_grad_()
+        loss = L.linear_sampled_cross_entropy(
+            given, w, y[rows], samples, log_q, token_weight=weight[rows]
+        )
+        of_x, of_w = torch.autograd.grad(loss, (given, w))
+        found.append((loss.detach(), of_x[of_x.shape[0] - 1], of_x[0], of_w))
+        assert at is None or not of_x[at].any()
+    torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("name", ["js_div", "linear_js_div", "linear_kl_div"])
+def test_statistics_beside_a_teacher_cap_and_scale_both(name, softcap, temperature):
+    """The log-probability is what the smoothed teacher expects of the student."""
+    o = {"softcap": softcap, "temperature": temperature, "label_smoothing": 0.3, "stats": True}
+    call = {
+        "js_div": lambda: L.js_div(LOGITS, OTHER, **o),
+        "linear_js_div": lambda: L.linear_js_div(LOGITS, HEAD, OTHER, HEAD, **o),
+        "linear_kl_div": lambda: L.linear_kl_div(LOGITS, HEAD, OTHER, HEAD, **o),
+    }[name]
+    z, y = (
+        (x if softcap is None else softcap * torch.tanh(x / softcap)) / temperature
+        for x in (LOGITS, OTHER)
+    )
+    log_p, q = z.log_softmax(1), 0.7 * y.softmax(1) + 0.1
+    _, stats = call()
+    torch.testing.assert_close(stats.log_prob, (q * log_p).sum(1))
+    torch.testing.assert_close(stats.lse, z.logsumexp(1))
+    torch.testing.assert_close(stats.entropy, -(log_p.exp() * log_p).sum(1))
+    right = (LOGITS.argmax(1) == OTHER.argmax(1)).double().mean()
+    torch.testing.assert_close(stats.accuracy, right)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal_loss", "nll_loss", "head"])
+def test_of_several_bad_probabilities_the_first_is_named(loss):
+    """The first row that has one, and its first class."""
+    p = SHARES.float()
+    p[2] = torch.tensor([1.5, -0.25, -0.25])
+    p[4] = torch.tensor([-1.0, 1.0, 1.0])
+    x = LOGITS.float()
+    call = {
+        "cross_entropy": lambda: L.cross_entropy(x, p),
+        "focal_loss": lambda: L.focal_loss(x, p),
+        "nll_loss": lambda: L.nll_loss(x.log_softmax(1), p),
+        "head": lambda: L.linear_cross_entropy(x, torch.eye(3), p),
+    }[loss]
+    with pytest.raises(ValueError, match=r"`target` must be non-negative, got -0.25 at \[2, 1\]"):
+        call()

@@ -335,3 +335,91 @@ def test_of_many_levels_that_came_the_ten_of_most_rows_are_named():
     most = sorted(range(12), key=lambda k: -times[k])[:10]
     assert found.gone_levels == tuple(f"n{k}" for k in most)
     assert found.gone == 1.0
+
+
+def test_chance_of_numbers_that_nothing_cuts_is_that_of_their_gaps():
+    """What is missing tells something by chance: its mean over shuffles is hypergeometric."""
+    rng = np.random.default_rng(6)
+    x, y = np.full(40, 2.5), rng.integers(0, 3, 40)
+    x[rng.permutation(40)[:12]] = np.nan
+    table = pd.DataFrame({"x": x, "y": y})
+    (found,) = m.rank_features(table, "y", missing="symbol", permutations=100, rng=1)
+    chance = told = 0.0
+    for gap in (True, False):
+        for k in range(3):
+            a, b = int((np.isnan(x) == gap).sum()), int((y == k).sum())
+            n = np.arange(1, min(a, b) + 1)
+            p = stats.hypergeom(40, a, b).pmf(n)
+            chance += float((p * n / 40 * np.log(40 * n / (a * b))).sum())
+            seen = int(((np.isnan(x) == gap) & (y == k)).sum())
+            told += seen / 40 * math.log(40 * seen / (a * b)) if seen else 0.0
+    assert_allclose(found.score, told, rtol=1e-12)
+    # The shuffled values vary by about their own mean: 100 of them by a tenth of it.
+    assert found.adjusted == pytest.approx(told - chance, abs=0.4 * chance)
+
+
+def test_numbers_with_gaps_tell_what_gaps_and_numbers_tell():
+    """I(gap; class) + P(no gap) I(number; class | no gap), the latter by Ross's sums (2014)."""
+    rng = np.random.default_rng(8)
+    y = rng.integers(0, 2, 40)
+    x = 2.0 * y + rng.normal(size=40)
+    x[rng.permutation(40)[:15]] = np.nan
+    (found,) = m.rank_features(pd.DataFrame({"x": x, "y": y}), "y", numeric="ksg")
+    known = ~np.isnan(x)
+    gaps = stats.entropy(np.bincount(known) / 40) + stats.entropy(np.bincount(y) / 40)
+    gaps -= stats.entropy(np.bincount(2 * known + y) / 40)
+    a, b, terms = x[known], y[known], []
+    for i in range(len(a)):
+        away = np.abs(np.delete(a, i) - a[i])
+        mine = np.sort(away[np.delete(b, i) == b[i]])
+        within = (away <= mine[2]).sum()
+        terms.append(digamma(len(a)) + digamma(3) - digamma(len(mine) + 1) - digamma(within))
+    assert 0 < np.mean(terms) < stats.entropy(np.bincount(b) / len(b))
+    assert_allclose(found.score, gaps + known.mean() * np.mean(terms), rtol=1e-12)
+
+
+def test_each_table_of_a_drift_has_its_own_weights():
+    """The first for the reference, the second for what came after; by shares of weight."""
+    old, new = list("aabbbc"), list("abbd")
+    mine, theirs = np.array([1.0, 2, 3, 1, 1, 2]), np.array([4.0, 1, 2, 3])
+    (found,) = m.drift({"x": old}, {"x": new}, weights=(mine, theirs))
+    p, q = (
+        np.array([w[np.array(x) == s].sum() for s in "abcd"]) / w.sum()
+        for x, w in ((old, mine), (new, theirs))
+    )
+    assert_allclose(found.js, jensenshannon(p, q) ** 2, rtol=1e-12)
+    assert_allclose(found.hellinger, math.sqrt(1 - np.sqrt(p * q).sum()), rtol=1e-12)
+    assert_allclose(found.total_variation, np.abs(p - q).sum() / 2, rtol=1e-12)
+    assert_allclose((found.new, found.gone), (q[3], p[2]), rtol=1e-12)
+    more = 0.5 / min(mine.sum(), theirs.sum())
+    p, q = ((s + more) / (1 + more * 4) for s in (p, q))
+    assert_allclose(found.kl, (q * np.log(q / p)).sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("measure", [m.kl_divergence, m.cross_entropy])
+def test_a_product_is_as_exact_as_its_parts_together(measure):
+    """The method is the least exact of theirs, the error the sum of all."""
+    d = torch.distributions
+
+    def of(kind, *parameters):
+        each = [kind(*one) for one in zip(*parameters, strict=True)]
+        whole = kind(*parameters)
+        return each, d.Independent(whole, 1)
+
+    def row(*numbers):
+        return torch.tensor(numbers, dtype=torch.float64)
+
+    for kind, mine, theirs in (
+        (d.StudentT, (row(3, 5),), (row(4, 9),)),
+        (d.Binomial, (row(3, 4), row(0.3, 0.4)), (row(3, 5), row(0.5, 0.2))),
+        (d.Binomial, (row(4, 3), row(0.4, 0.3)), (row(5, 3), row(0.2, 0.5))),
+    ):
+        (p, whole), (q, other) = of(kind, *mine), of(kind, *theirs)
+        parts = [measure(a, b) for a, b in zip(p, q, strict=True)]
+        found = measure(whole, other)
+        methods = ("closed form", "sum", "quadrature")
+        assert found.method == max((one.method for one in parts), key=methods.index)
+        assert_allclose(found.error, sum(one.error for one in parts), rtol=1e-6)
+        assert_allclose(found, sum(parts), rtol=1e-12)
+    methods = {m.kl_divergence(a, b).method for a, b in zip(p, q, strict=True)}
+    assert methods == {"closed form", "sum"}
