@@ -206,7 +206,7 @@ def test_wider_cells_and_entries_that_are_full_lose_no_row(
         cells = [cell_by_hand(p, each.cells.fine) for p in own.tolist()]
         yes = target == (c if classes > 2 else 1)
         assert counted(each.held()) == by_hand(np.array(cells), yes)
-    assert each.cells.tables.layout.many == (most == 500)
+    assert (each.cells.tables.layout.bits == 32) == (most == 500)
 
 
 def test_keys_order_as_scores_do():

@@ -71,7 +71,7 @@ class Accumulator:
     More are counted in cells of the log odds; ``Report.score_counts`` says which. Cells move the
     area under the curve by less than 2e-7 and the average precision by less than 1e-6. The parts of
     CORP, which follow single rows, have finer cells: they move by up to 5e-7 bits of two classes,
-    and 2e-6 of each of ten.
+    and 1e-5 of each of ten.
 
     Examples
     --------

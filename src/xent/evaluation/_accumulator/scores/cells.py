@@ -239,11 +239,11 @@ class ScoreCells:
         )
         arrays = {"": beyond, ".carried": carried, ".parts": some, ".table": self.parts[some]}
         layout = self.tables.layout
-        return {"coarser": layout.coarser, "many": layout.many, "rows": self.rows}, arrays
+        return {"coarser": layout.coarser, "bits": layout.bits, "rows": self.rows}, arrays
 
     def take(self, said: dict[str, int], arrays: dict[str, NDArray[Any]]) -> None:
         """Go on with what another has `said`, where nothing was counted."""
-        layout = CellLayout(said["coarser"], bool(said["many"]))
+        layout = CellLayout(said["coarser"], said["bits"])
         if layout != self.tables.layout:
             self.tables.begin(layout)
         self.rows, parts = said["rows"], arrays[".parts"]

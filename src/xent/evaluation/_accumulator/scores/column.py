@@ -25,7 +25,7 @@ from xent.evaluation._accumulator.sums import Numbers, Slots
 MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
 CELLS_ALONE = 1 << 16  # of each doubling of p or 1 - p beyond, where there is one column,
 CELLS_TOGETHER = 1 << 15  # and of all columns together where there are more
-FINEST_ALONE, FINEST_TOGETHER = 1 << 19, 1 << 20  # of the cells that the isotonic regression sees
+FINEST_ALONE, FINEST_TOGETHER = 1 << 19, 1 << 17  # of the cells that the isotonic regression sees
 MOST_RANKED = 64  # classes up to which each is ranked against the rest
 
 

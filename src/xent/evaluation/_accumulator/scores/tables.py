@@ -18,34 +18,38 @@ class CellLayout:
     ----------
     coarser : int
         Cells are 2^coarser times as wide as the finest.
-    many : bool
-        Whether an entry of 32 bits has room for many rows, 20 bits of it for all and 12 for those
-        that are yes; else it has 8, of which 5 and 3.
+    bits : int
+        Of an entry: 8, of which 5 count all rows of a cell and 3 those that are yes; 16, of 10 and
+        6; or 32, of 20 and 12.
     """
 
     coarser: int
-    many: bool
+    bits: int
 
     @property
-    def dtype(self) -> type[Any]:
+    def dtype(self) -> Any:
         """The type of an entry."""
-        return np.uint32 if self.many else np.uint8
+        return np.dtype(f"uint{self.bits}")
 
     @property
     def row_bits(self) -> int:
         """How many bits of an entry, the lower ones, count all rows of a cell."""
-        return 20 if self.many else 5
+        return self.bits * 5 // 8
 
     @property
     def yes_bits(self) -> int:
         """How many bits of an entry, the upper ones, count those that are yes."""
-        return 12 if self.many else 3
+        return self.bits - self.row_bits
 
 
-def layout_for(rows: int, parts: int) -> CellLayout:
-    """Return the layout for so many rows that lie in so many parts: of more it is no finer."""
-    many = rows > MOST_IN_FINEST
-    return CellLayout((1 if parts > PARTS_IN_FINEST else 0) + (2 if many else 0), many)
+def layout_for(rows: int, parts: int, columns: int) -> CellLayout:
+    """Return the layout for so many rows that lie in so many parts: of more it is no finer.
+
+    The cells of several columns are wider than those of one, and soon fill the smallest entries.
+    """
+    far = rows > MOST_IN_FINEST
+    coarser = (1 if parts > PARTS_IN_FINEST else 0) + (2 if far else 0)
+    return CellLayout(coarser, 32 if far else 16 if columns > 1 else 8)
 
 
 class CellTables:
@@ -64,7 +68,7 @@ class CellTables:
         self.columns = columns
         self.members: list[Any] = []  # `ScoreCells` whose rows are counted here
         self.reach = (1 << 62, -1)  # the first and the last part with a row
-        self.begin(layout_for(0, 0))
+        self.begin(layout_for(0, 0, columns))
 
     def begin(self, layout: CellLayout) -> None:
         """Count in tables of this layout from now on, which are empty."""
@@ -83,7 +87,7 @@ class CellTables:
         if low <= high:
             self.reach = min(self.reach[0], low), max(self.reach[1], high)
         rows = max((member.rows for member in self.members), default=0)
-        layout = layout_for(rows, self.reach[1] - self.reach[0] + 1)
+        layout = layout_for(rows, self.reach[1] - self.reach[0] + 1, self.columns)
         if layout.coarser > self.layout.coarser:
             before = CellTables.__new__(CellTables)  # no copy, which would be of all entries
             before.__dict__.update(self.__dict__)
