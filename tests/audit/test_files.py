@@ -228,10 +228,10 @@ def test_sizes_make_batches_even(tmp_path):
     ("table", "sentence"),
     [
         ({"selct": []}, "`tool.xent.audit` must be"),
-        ({"select": ["Y1"]}, "`--select` must name rules"),
+        ({"select": ["Y1"]}, "`select` must name rules"),
         ({"select": "X1"}, "`select` must be a list of texts"),
         ({"levels": {"X101": "loud"}}, "must be 'note', 'warning' or 'error'"),
-        ({"fail-on": "x"}, "`--fail-on` must be"),
+        ({"fail-on": "x"}, "`fail-on` must be"),
         ({"sizes": {"a": 0}}, "must be an integer of at least 1"),
         ({"criteria": {"a": "men"}}, "Did you mean 'mean'"),
         ({"sizes": 3}, "`sizes` must be a table"),

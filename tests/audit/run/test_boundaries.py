@@ -232,7 +232,7 @@ def test_micro_batches_of_which_little_is_known():
 
 def one(*cells, grad=False, ended=True, samples=None):
     held = {(size, terms): Cell(count, total, e) for size, terms, count, total, e in cells}
-    return Pass(Round(10, samples, ended=ended), grad, 0, held)
+    return Pass(Round(10, samples, ended=ended), grad, 0, cells=held, latest=int(grad))
 
 
 def test_the_pass_that_tells_most():
