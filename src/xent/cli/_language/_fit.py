@@ -167,7 +167,8 @@ def _weighted(paths: list[Path], field: str | None) -> tuple[list[str], list[int
             weight, tab, text = line.partition("\t")
             if not tab or not weight.isascii() or not weight.isdigit():
                 must = "have lines that begin with a whole number and a tab"
-                raise _check.invalid("TEXT", must, f"{line[:80]!r} on line {number}")
+                where = f"on line {number}" + (f" of {str(path)!r}" if len(paths) > 1 else "")
+                raise _check.invalid("TEXT", must, f"{line[:80]!r} {where}")
             lines.append(text)
             weights.append(int(weight))
     return lines, weights

@@ -60,7 +60,7 @@ def evaluate(
     loaded = {str(path): load(path, unit=unit, errors=errors) for path in models}
     begin = time.perf_counter()
     with (
-        _data.words("by", "errors", "spelling", text="TEXT", models="MODEL"),
+        _data.words("by", "errors", "spelling", "vocabulary", text="TEXT", models="MODEL"),
         lines_up_to(longest_line),
     ):
         source = again(text, field) if field is not None or len(loaded) > 1 else text
