@@ -160,6 +160,11 @@ def _child(act, folder, blow, limit, out, err) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
+        # A stream that was made for a file seeks, and a pipe cannot.
+        sys.stdout, sys.stderr = (
+            open(place, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            for place in (1, 2)
+        )
         os.chdir(folder)
         if blow is not None and blow.event:
             sys.addaudithook(_at(blow))
