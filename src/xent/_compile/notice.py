@@ -23,7 +23,7 @@ SELDOM = 20_000  # objects more than before; Python's own 700 take a tenth of a 
 PATIENCE = 1.0  # seconds of compiling that are not worth a word
 ROOM_OF_FOLDER = {"distributions": "measures", "rows": "losses", "images": "losses"}
 FIRST = (
-    "First use of xent.{} here: its loops are compiled for this processor, 5 to 20 seconds on one "
+    "First use of xent.{} here: its loops are compiled for this processor, 1 to 20 seconds on one "
     "core{}. `xent warm-up` does it ahead."
 )
 KEPT_IN = ", once; later runs start at once. The machine code goes to {}"
