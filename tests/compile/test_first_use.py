@@ -165,6 +165,15 @@ def test_a_handler_of_the_program_is_left_alone(house):
     assert said[-1] == "2.0 False"
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C is heard: a shell that starts the suite in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_those_who_compile_on_other_threads():
     begun, gone = threading.Event(), []
 
