@@ -33,9 +33,16 @@ def blocks(page, languages):
     return [text for language, text in BLOCK.findall(page.read_text()) if language in languages]
 
 
-def with_blocks(*languages):
-    pages = [page for page in PAGES if blocks(page, languages)]
-    return pytest.mark.parametrize("page", pages, ids=[p.name for p in pages])
+TRANSLATED = [pytest.mark.grid, pytest.mark.long]  # their programs are those of the English pages
+
+
+def with_blocks(*languages, translated=TRANSLATED):
+    pages = [
+        pytest.param(page, marks=translated if page.name.endswith(".zh.md") else [], id=page.name)
+        for page in PAGES
+        if blocks(page, languages)
+    ]
+    return pytest.mark.parametrize("page", pages)
 
 
 # Python code and commands see this checkout, and say what they are warned of.
@@ -64,7 +71,7 @@ def test_python(page, tmp_path):
 
 
 @pytest.mark.long
-@with_blocks("python")
+@with_blocks("python", translated=[])
 def test_python_where_nothing_is_loaded(page, tmp_path, monkeypatch):
     """A page imports what it uses: no library is there because another program loaded it."""
     monkeypatch.setattr(children, "python", children.fresh)

@@ -361,7 +361,7 @@ def ours(name, x, target, o):
 WHOLE = pytest.param(200, marks=[pytest.mark.grid, pytest.mark.long])
 
 
-@pytest.mark.parametrize("combinations", [40, WHOLE])
+@pytest.mark.parametrize("combinations", [24, WHOLE])
 @pytest.mark.parametrize("name", CASES)
 def test_options(name, combinations, monkeypatch):
     monkeypatch.setattr(_chunks, "_CHUNK_ROWS", 4)

@@ -224,6 +224,7 @@ def test_bytes_and_float32_are_taken_as_they_are():
         assert (fits[-1].predict_proba(rows) == fits[0].predict_proba(pixels)).all()
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_features_are_not_copied_as_a_whole(kind):
     rows, y = RNG.integers(0, 2, (20_000, 200)).astype(kind), RNG.integers(0, 2, 20_000)

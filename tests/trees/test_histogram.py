@@ -12,6 +12,7 @@ from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegres
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+@pytest.mark.grid
 @pytest.mark.parametrize("kind", [TreeClassifier, TreeRegressor, C45Classifier])
 def test_scikit_learns_own_checks(kind):
     count = 0
