@@ -75,7 +75,7 @@ $(OLD): pyproject.toml constraints-oldest.txt
 	@$(ENOUGH)
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt torch==2.13.0
-	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable ".[all]" pytest pytest-xdist hypothesis mpmath pandas polars
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable ".[all]" pytest pytest-xdist hypothesis mpmath pandas polars playwright
 	@touch $(OLD)
 
 check: $(READY)   ## formatting, lint, types and layers

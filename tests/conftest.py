@@ -1,6 +1,7 @@
 """The strictest settings for every test: the same examples each time, no threads left to chance."""
 
 import os
+import signal
 import zlib
 
 # Before NumPy or PyTorch is loaded, here or in a child: two test processes with two threads each
@@ -9,6 +10,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, and its children with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "house",

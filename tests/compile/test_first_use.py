@@ -153,11 +153,9 @@ PRESSED = (
     "print(quarter(8.0), signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
 )
 
-HEARD = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-
 
 def test_ctrl_c_is_heard_while_code_is_made(house):
-    assert house.said(HEARD + PRESSED) == ["heard", "2.0 True"]
+    assert house.said(PRESSED) == ["heard", "2.0 True"]
 
 
 def test_a_handler_of_the_program_is_left_alone(house):
@@ -167,15 +165,6 @@ def test_a_handler_of_the_program_is_left_alone(house):
     assert said[-1] == "2.0 False"
 
 
-@pytest.fixture
-def ctrl_c():
-    """Ctrl-C is heard, though a shell in whose background the suite runs has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_those_who_compile_on_other_threads():
     begun, gone = threading.Event(), []
 

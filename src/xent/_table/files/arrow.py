@@ -49,7 +49,7 @@ def scan_arrow(path: str | os.PathLike[str], batch_rows: int) -> Iterator[Any]:
     with _source(path) as (file, _):
         check_size(path, max((part.size for part in _parts(file)), default=0))
     with _source(path) as (file, opened):
-        for batch in opened(file):
+        for batch in _batches_of(opened(file)):
             batch.validate(full=True)  # offsets and codes of a damaged file may point anywhere
             batch = _usual(batch)
             rows = min(batch_rows, max(1, BATCH_BYTES // max(_longest(batch), 1)))
@@ -66,7 +66,7 @@ def read_arrow(path: str | os.PathLike[str]) -> Any:
     with _source(path) as (file, opened):
         reader = opened(file)
         schema = reader.schema
-        batches = list(reader)
+        batches = list(_batches_of(reader))
     table = pa.Table.from_batches(batches, schema)
     table.validate(full=True)
     table = _usual(table)
@@ -122,6 +122,16 @@ def _source(path: str | os.PathLike[str]) -> Iterator[Any]:
         file.seek(0)
         whole = first == ARROW_MAGIC
         yield file, (_FileBatches if whole else pyarrow.ipc.open_stream)
+
+
+def _batches_of(reader: Any) -> Iterator[Any]:
+    """Yield the batches; a damaged length may ask for more memory than any machine has."""
+    import pyarrow as pa
+
+    try:
+        yield from reader
+    except pa.ArrowMemoryError as error:
+        raise pa.ArrowInvalid(str(error)) from None
 
 
 class _FileBatches:

@@ -61,7 +61,7 @@ def read(
         If the ending is none we know, the file is not what its ending says, or two columns share
         a name.
     """
-    pa = need("pyarrow", extra="tables", by="Reading a table")
+    need("pyarrow", extra="tables", by="Reading a table")
 
     kind = kind_of(path, argument)
     try:
@@ -85,13 +85,7 @@ def read(
             doubt_header(table.slice(0, HEAD_ROWS), path, csv)
         else:
             table = _read_json(path)
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowKeyError,
-        pa.ArrowNotImplementedError,
-        OSError,
-        UnicodeError,
-    ) as error:
+    except _damage() as error:
         raise _refusal(path, kind, error, csv, argument) from None
     refuse_duplicates(table.column_names, path, argument)
     return table
@@ -153,7 +147,7 @@ def scan(
     FileNotFoundError, ValueError
         As `read`, and if a column is missing.
     """
-    pa = need("pyarrow", extra="tables", by="Reading a table")
+    need("pyarrow", extra="tables", by="Reading a table")
 
     kind = kind_of(path, argument)
     try:
@@ -199,13 +193,7 @@ def scan(
         else:
             for table in scan_arrays(path, None, batch_rows):
                 yield from _cut(table, columns, batch_rows, path)
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowKeyError,
-        pa.ArrowNotImplementedError,
-        OSError,
-        UnicodeError,
-    ) as error:
+    except _damage() as error:
         raise _refusal(path, kind, error, csv, argument) from None
 
 
@@ -248,6 +236,16 @@ def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None 
                 columns[i] = cells.slice(k * rows, rows)
     # All at once: to put one column into a table costs a look at every other.
     return type(table).from_arrays(columns, names=table.schema.names)
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """Return what pyarrow raises where a file is not what its name says."""
+    import pyarrow as pa
+
+    return (
+        pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError,
+        OSError, UnicodeError,
+    )  # fmt: skip
 
 
 def _refusal(
