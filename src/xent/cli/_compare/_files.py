@@ -9,7 +9,7 @@ from typing import Any
 
 from xent.cli._compare._against import costs_in
 from xent.cli._evaluate import classes_in, single
-from xent.cli._predictions import Files, Scores, labels_of, scores_of
+from xent.cli._predictions import Files, Scores, codes_of, labels_of, scores_of
 from xent.cli._tables._options import TableOptions
 
 UNPAIRED = "Rows that have names are paired by --id COLUMN."
@@ -66,9 +66,8 @@ class ModelFileOptions:
                 scores_of(table, self.kind, self.pattern, file, leave), self.kind, self.positive
             )
             scores, named = labels_of(scores, self.labels)
-            true, classes, yes = classes_in(
-                table, self.target, scores, named, self.positive, coded=self.labels is not None
-            )
+            codes = codes_of(scores, named, self.labels)
+            true, classes, yes = classes_in(table, self.target, scores, named, self.positive, codes)
         return ModelFile(file, ids, true, scores.matrix, classes, yes, others, missing, has)
 
 

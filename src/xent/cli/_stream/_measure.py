@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,8 @@ class Question:
         An array of true classes, which go by their places.
     matrices : bool
         Whether a matrix of arrays is one column of lists.
+    codes : dict of float to str
+        Classes by the numbers that stand for them in the truth, once they are known.
     """
 
     reading: TableOptions
@@ -75,6 +77,7 @@ class Question:
     bins: str | None = None
     truth: Path | None = None
     matrices: bool = False
+    codes: dict[float, str] = field(default_factory=dict)
 
     @property
     def beside(self) -> list[str]:
@@ -295,4 +298,4 @@ def texts_of(question: Question, values: Any) -> list[str]:
     table = pa.table({question.target: values})
     plain = _table.categories(table, question.target, argument="--target").tolist()
     names = list(question.names) or [spelled(question.positive)]
-    return truth_as(plain, names, coded=question.labels is not None)
+    return truth_as(plain, names, question.codes)
