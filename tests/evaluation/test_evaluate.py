@@ -480,7 +480,9 @@ def test_columns_are_taken_by_name():
         evaluate(words, pd.DataFrame(turned, columns=[1, 0]), labels=["no", "yes"]).cross_entropy
         == right
     )
-    with pytest.raises(ValueError, match="columns in the order of their numbers .* got '2' and '1'"):
+    with pytest.raises(
+        ValueError, match=r"columns in the order of their numbers .* got '2' and '1'"
+    ):
         evaluate(words, pd.DataFrame(turned, columns=[2, 1]), labels=["no", "yes"])
 
 
