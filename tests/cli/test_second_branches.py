@@ -11,7 +11,8 @@ from screens import run
 from xent.cli._arrays import is_number, whole_column
 from xent.cli._data import base_of, check_outputs
 from xent.cli._evaluate import kind_of
-from xent.cli._predictions import Files, Scores, codes_of, labels_of, stripped, truth_as
+from xent.cli._labels import codes_of, labels_of, truth_as
+from xent.cli._predictions import Files, Scores, stripped
 from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
 from xent.cli._tables._doubts import _own_names
 from xent.cli._tables._options import TableOptions, is_array, is_csv

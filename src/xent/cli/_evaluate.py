@@ -16,15 +16,8 @@ from xent.cli._addresses import Address, with_addresses
 from xent.cli._compare._against import OldRows
 from xent.cli._kinds._options import KindOptions
 from xent.cli._kinds._run import KindFile
-from xent.cli._predictions import (
-    Files,
-    Scores,
-    codes_of,
-    in_order,
-    labels_of,
-    scores_of,
-    truth_as,
-)
+from xent.cli._labels import codes_of, in_order, labels_of, truth_as
+from xent.cli._predictions import Files, Scores, scores_of
 from xent.cli._stream._measure import Question
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._run import run

@@ -13,16 +13,8 @@ from xent.cli import _data
 from xent.cli import _score_options as options
 from xent.cli._evaluate import classes_in, kind_of, single
 from xent.cli._help import one_of
-from xent.cli._predictions import (
-    Files,
-    Scores,
-    codes_of,
-    labels_of,
-    numbers_of,
-    score_columns,
-    scores_of,
-    spelled,
-)
+from xent.cli._labels import codes_of, labels_of, numbers_of
+from xent.cli._predictions import Files, Scores, score_columns, scores_of, spelled
 from xent.cli._tables._options import TableOptions, with_options, words
 
 if TYPE_CHECKING:

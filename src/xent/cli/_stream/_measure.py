@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, beside_scores
-from xent.cli._predictions import (
-    Scores,
-    columns_as_they_lie,
-    labels_of,
-    score_columns,
-    scores_of,
-    spelled,
-    truth_as,
-)
+from xent.cli._labels import labels_of, truth_as
+from xent.cli._predictions import Scores, columns_as_they_lie, score_columns, scores_of, spelled
 from xent.cli._score_options import DROP, bins_of
 from xent.cli._stream._pieces import Piece, batches
 from xent.cli._tables._options import TableOptions, read_numbers, words

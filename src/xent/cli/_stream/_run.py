@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, is_whole
-from xent.cli._predictions import codes_of, truth_as
+from xent.cli._labels import codes_of, truth_as
 from xent.cli._stream import _pieces
 from xent.cli._stream._measure import (
     Question,
