@@ -133,11 +133,14 @@ def test_numbers_and_names_of_classes_in_any_order(tmp_path, monkeypatch):
         "shuffled": ["t,p_3,p_1,p_2", "a,0.1,0.7,0.2", "b,0.1,0.1,0.8"],
         "from_one": ["t,p_1,p_2,p_3", "1,0.7,0.2,0.1", "2,0.1,0.8,0.1"],
         "by_name": ["t,p_c,p_a,p_b", "0,0.1,0.7,0.2", "1,0.1,0.1,0.8"],
+        "listed": ["t,x,y,z", "a,0.3,0.7,0", "b,0.8,0.1,0.1"],
         "one": ["t,y", "0,0.3", "1,0.8"],
     }
     for name, lines in files.items():
         Path(f"{name}.csv").write_text("\n".join(lines))
         named = ["--labels", "a,b,c"]
+        if name == "listed":
+            named += ["--probs", "y,x,z"]
         if name == "one":
             named = ["--labels", "a,b", "--positive", "b", "--probs", "y"]
         for more in ([], ["--rows", "rows.csv"]):  # in pieces and at once
@@ -195,15 +198,15 @@ def test_truth_of_another_file_by_its_ids():
 
 def test_labels_name_columns_that_are_numbered():
     two = Scores(np.array([[0.25, 0.75]]), ["1", "0"])
-    scores, names = labels_of(two, "cat, dog")
+    scores, names = labels_of(two, "cat, dog", None)
     assert (scores.matrix.tolist(), names) == ([[0.75, 0.25]], ["cat", "dog"])
     named = Scores(two.matrix, ["b", "a"])
     for given, said, order in ((None, "ba", 1), ("a,b", "ab", -1), ("c,d", "cd", 1)):
-        scores, names = labels_of(named, given)
+        scores, names = labels_of(named, given, "p_*")
         assert (scores.matrix.tolist(), names) == ([[0.25, 0.75][::order]], list(said))
-    refused("`--labels` must name the 2 classes, got 3", labels_of, named, "a,b,c")
+    refused("`--labels` must name the 2 classes, got 3", labels_of, named, "a,b,c", None)
     one = Scores(np.array([0.5]), [])  # the probability of one class has no columns to name
-    assert labels_of(one, "a,b") == (one, ["a", "b"])
+    assert labels_of(one, "a,b", "y") == (one, ["a", "b"])
 
 
 def test_columns_of_lists_that_a_pattern_means():

@@ -155,7 +155,7 @@ def evaluate(
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
     scores = single(scores, kind, positive)
-    scores, names = labels_of(scores, labels)
+    scores, names = labels_of(scores, labels, given[kind])
     if kinds.ordered:
         scores, names = in_order(scores, names, labels)
     codes = codes_of(scores, names, labels)

@@ -9,11 +9,11 @@ from typing import Any
 from xent.cli._predictions import Scores, spelled
 
 
-def labels_of(scores: Scores, given: str | None) -> tuple[Scores, list[str]]:
+def labels_of(scores: Scores, given: str | None, pattern: str | None) -> tuple[Scores, list[str]]:
     """Return the names of the classes, and the columns in their order.
 
-    Columns that are called as ``given`` says are taken in its order, and columns that are numbered
-    in the order of their numbers; ``given`` names these, and all others as they stand.
+    Columns that are called as ``given`` says are taken in its order. It names all others: in the
+    order in which ``pattern`` lists them, or in that of their numbers, or as they stand.
     """
     import numpy as np
 
@@ -30,9 +30,15 @@ def labels_of(scores: Scores, given: str | None) -> tuple[Scores, list[str]]:
     classes = scores.classes
     if len(names) != len(classes):
         raise _check.invalid("--labels", f"name the {len(classes)} classes", len(names))
-    wanted = names if sorted(classes) == sorted(names) else classes
-    if wanted is classes and numbers_of(classes) is not None:
+    listed = [part.strip() for part in (pattern or "").split(",")]
+    if sorted(classes) == sorted(names):
+        wanted = names
+    elif len(listed) > 1 and sorted(listed) == sorted(scores.columns):
+        wanted = [classes[scores.columns.index(name)] for name in listed]
+    elif numbers_of(classes) is not None:
         wanted = sorted(classes, key=float)
+    else:
+        wanted = classes
     if wanted != classes:
         order = np.array([classes.index(name) for name in wanted])
         columns = [scores.columns[i] for i in order] if scores.columns else []

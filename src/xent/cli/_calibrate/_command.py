@@ -98,7 +98,7 @@ def calibrate(
     with spoken:
         if target is not None:
             scores = single(scores, kind, positive)
-            scores, names = labels_of(scores, labels)
+            scores, names = labels_of(scores, labels, given[kind])
             found = _fitted(
                 files, table, scores, names, kind, positive=positive,
                 codes=codes_of(scores, names, labels),
@@ -109,7 +109,7 @@ def calibrate(
             _say(found, model, logarithms)
         else:
             found = _read_model(model)
-            scores = _in_order(scores, found, positive, labels, kind)
+            scores = _in_order(scores, found, positive, (labels, given[kind]), kind)
         if output is not None:
             mended = found.predict_log_proba(
                 **{kind: scores.matrix}, normalize=normalize,
@@ -179,7 +179,11 @@ def _read_model(model: Path) -> Calibrator:
 
 
 def _in_order(
-    scores: Scores, found: Calibrator, positive: str | None, labels: str | None, kind: str
+    scores: Scores,
+    found: Calibrator,
+    positive: str | None,
+    typed: tuple[str | None, str | None],
+    kind: str,
 ) -> Scores:
     """Bring columns into the order of the calibrator's classes, which are named alike."""
     import numpy as np
@@ -193,7 +197,7 @@ def _in_order(
             must = f"be {names[1]!r}, as when the calibrator was fitted"
             raise _check.invalid("--positive", must, repr(positive))
         return Scores(scores.matrix[:, 0], names)
-    scores, classes = labels_of(scores, labels)
+    scores, classes = labels_of(scores, *typed)
     if sorted(classes) != sorted(names):
         must = f"match columns of the classes {_check.join_names(names, last='and')}"
         got = _check.join_names(classes, last="and")

@@ -66,7 +66,7 @@ class ModelFileOptions:
             scores = single(
                 scores_of(table, self.kind, self.pattern, file, leave), self.kind, self.positive
             )
-            scores, named = labels_of(scores, self.labels)
+            scores, named = labels_of(scores, self.labels, self.pattern)
             codes = codes_of(scores, named, self.labels)
             true, classes, yes = classes_in(table, self.target, scores, named, self.positive, codes)
         return ModelFile(file, ids, true, scores.matrix, classes, yes, others, missing, has)

@@ -112,7 +112,7 @@ class Question:
                 advice = "If it is the probability of one of two classes, pass --positive CLASS."
                 raise _check.invalid(option, "match a column for each class", got, advice)
             found = Scores(found.matrix[:, 0], [])
-        return labels_of(found, self.labels)
+        return labels_of(found, self.labels, self.pattern)
 
 
 def measure(question: Question, piece: Piece, columns: list[str]) -> Accumulator:
