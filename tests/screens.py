@@ -109,10 +109,10 @@ def _printed(words, folder):
     return _plain(out.decode()) + said + ends
 
 
-def run(words, encoding="utf8"):
+def run(words, encoding="utf8", doubts="default"):
     """Run a command in this process: its exit code, and the bytes it wrote to stdout and stderr.
 
-    Both take an encoding, strictly.
+    Both take an encoding, strictly. Python does with warnings what ``doubts`` says.
     """
     out, err = (TextIOWrapper(BytesIO(), encoding, write_through=True) for _ in range(2))
     with (
@@ -121,7 +121,7 @@ def run(words, encoding="utf8"):
         redirect_stderr(err),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("default")
+        warnings.simplefilter(doubts)
         try:
             cli.main()
             code = 0

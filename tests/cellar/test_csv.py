@@ -62,6 +62,27 @@ def test_semicolons_are_wrong_where_commas_are_meant(tmp_path, name):
     assert ("line 3" in str(caught.value)) is (name == "t.tsv")
 
 
+@pytest.mark.parametrize(
+    ("name", "lines", "sentence"),
+    [
+        ("t.csv", "x\ty\n1\t2\n", r"by commas, got tabs in .* Pass separator=.*t"),
+        ("t.csv", "x|y\n1|2\n", r"by commas, got bars in .* Pass separator=.\|"),
+        ("t.tsv", "x,y\n1,2\n", r"by tabs, got commas in .* Pass separator=.,"),
+        ("t.csv", '"x";"y"\n"1";"2"\n', "by commas, got semicolons in"),
+        ("t.csv", "sep=,\nx,y\n1,2\n", "its first line, 'sep=,', is no row. Take that line away"),
+        ("t.csv", "sep=;\nx;y\n1;2\n", "Take that line away, and pass separator=.;"),
+        ("t.csv", '"x;y"\n1\n', None),  # a name may hold what it likes
+    ],
+)
+def test_one_column_that_holds_them_all(tmp_path, name, lines, sentence):
+    (tmp_path / name).write_text(lines)
+    if sentence is None:
+        assert _table.read(tmp_path / name, csv=Csv()).column_names == ["x;y"]
+        return
+    with pytest.raises(ValueError, match=sentence):
+        _table.read(tmp_path / name, csv=Csv())
+
+
 @pytest.mark.parametrize("row", [1, 5, 100_000])
 def test_the_first_line_that_is_not_utf8(tmp_path, row):
     """Also beyond the first block, whose types are those of the columns."""

@@ -111,3 +111,24 @@ def test_a_library_without_room_is_one_sentence(monkeypatch):
     code, _, err = run(["xent", "demo"])
     assert code == 2
     assert err == b"There is not enough memory to load what this needs: torch cannot be loaded\n"
+
+
+@pytest.mark.parametrize("action", ["ignore", "error"])
+def test_doubts_are_said_whatever_is_done_with_warnings(here, action):
+    (here / "d.csv").write_text("a;y\n1.234,5;x\n2.345,5;z\n")
+    words = ["xent", "rank", "d.csv", "--target", "y", "--separator", ";", "--decimal", ","]
+    code, _, err = run(words, doubts=action)
+    assert code == 0
+    assert b"has numbers with points between thousands in 2 of 2 rows of 'a'" in err
+
+
+def test_a_folder_that_is_gone(here, monkeypatch):
+    monkeypatch.chdir(here)
+    (here / "gone").mkdir()
+    os.chdir(here / "gone")
+    (here / "gone").rmdir()
+    for words in (["evaluate", "zh.csv"], ["rank", str(here / "t.csv"), "--target", "?"]):
+        code, out, err = run(["xent", *words])
+        assert (code, out) == (2, b"")
+        assert err == b"The folder that this was started in is gone. Go to another one.\n"
+    assert run(["xent", "rank", str(here / "t.csv"), "--target", "y"])[0] == 0

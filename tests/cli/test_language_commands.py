@@ -68,6 +68,18 @@ def test_fit_is_fit(model):
     np.testing.assert_array_equal(model.score(LINES), expected.score(LINES))
 
 
+def test_json_lines_read_as_text_are_doubted(folder, tmp_path):
+    text, kept = folder / "test.jsonl", tmp_path / "kept.jsonl"
+    for command in (
+        ("fit", text, "--order", 1, "--smoothing", "AddK(1)", "-o", tmp_path / "m.xent"),
+        ("evaluate", folder / "m.xent", text),
+        ("score", folder / "m.xent", text),
+        ("filter", folder / "m.xent", text, "--at-most", 9, "--output", kept),
+    ):
+        with pytest.warns(UserWarning, match="braces and names too.* pass --field NAME"):
+            run(*command)
+
+
 def test_fit_larger_than_memory(folder, model, tmp_path):
     args = ("fit", folder / "train.txt", "-o", tmp_path / "m.xent", "--order", 2, "--smoothing", "WittenBell",
             "--memory", "100MB", "--folder", tmp_path / "counts")  # fmt: skip

@@ -7,10 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from screens import run
 from xent.cli._arrays import is_number, whole_column
 from xent.cli._data import base_of, check_outputs
 from xent.cli._evaluate import kind_of
-from xent.cli._predictions import Files, Scores, labels_of, stripped, truth_as
+from xent.cli._labels import codes_of, labels_of, truth_as
+from xent.cli._predictions import Files, Scores, stripped
 from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
 from xent.cli._tables._doubts import _own_names
 from xent.cli._tables._options import TableOptions, is_array, is_csv
@@ -105,17 +107,52 @@ def test_ten_rows_that_all_differ_are_no_chance(alone):
 
 
 def test_true_classes_as_the_labels_are_written():
-    assert truth_as([True, False], ["0", "1"], coded=False) == ["1", "0"]
-    assert truth_as([True], ["true", "false"], coded=False) == ["true"]
-    assert truth_as([1.0, "2", 3.0], ["1", "2", "3"], coded=False) == ["1", "2", "3"]
-    for given, coded, said in (
-        ([0, 1, 1.0], True, ["cat", "dog", "dog"]),
-        ([0, 1], False, ["0", "1"]),
-        ([-1, 2, 0.5], True, ["-1", "2", "0.5"]),
+    def of(given, labels, typed=None, columns=()):
+        scores = Scores(np.ones((1, len(labels))), [*columns])
+        return truth_as(given, labels, codes_of(scores, labels, typed))
+
+    assert of([True, False], ["0", "1"]) == ["1", "0"]
+    assert of([True], ["true", "false"]) == ["true"]
+    assert of([0, 1.0], ["true", "false"]) == ["false", "true"]
+    assert of([1.0, "2", 3.0], ["1", "2", "3"]) == ["1", "2", "3"]
+    for given, typed, said in (
+        ([0, 1, 1.0, True], "cat,dog", ["cat", "dog", "dog", "dog"]),
+        ([0, 1], None, ["0", "1"]),
+        ([-1, 2, 0.5], "cat,dog", ["-1", "2", "0.5"]),
     ):
-        assert truth_as(given, ["cat", "dog"], coded=coded) == said
-    # Labels that are numbers themselves are no codes of others.
-    assert truth_as([0, 1], ["7", "8"], coded=True) == ["0", "1"]
+        assert of(given, ["cat", "dog"], typed) == said
+    # Labels that are numbers themselves are no codes of others; columns' numbers are their codes.
+    assert of([0, 1], ["7", "8"], "7,8") == ["0", "1"]
+    assert of([-1, 1.0, 0], ["cat", "dog"], "cat,dog", ["-1", "1"]) == ["cat", "dog", "0"]
+
+
+def test_numbers_and_names_of_classes_in_any_order(tmp_path, monkeypatch):
+    """Right are 0.7 and 0.8, whatever the order of the columns and of --labels."""
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "shuffled": ["t,p_3,p_1,p_2", "a,0.1,0.7,0.2", "b,0.1,0.1,0.8"],
+        "from_one": ["t,p_1,p_2,p_3", "1,0.7,0.2,0.1", "2,0.1,0.8,0.1"],
+        "by_name": ["t,p_c,p_a,p_b", "0,0.1,0.7,0.2", "1,0.1,0.1,0.8"],
+        "listed": ["t,x,y,z", "a,0.3,0.7,0", "b,0.8,0.1,0.1"],
+        "one": ["t,y", "0,0.3", "1,0.8"],
+    }
+    for name, lines in files.items():
+        Path(f"{name}.csv").write_text("\n".join(lines))
+        named = ["--labels", "a,b,c"]
+        if name == "listed":
+            named += ["--probs", "y,x,z"]
+        if name == "one":
+            named = ["--labels", "a,b", "--positive", "b", "--probs", "y"]
+        for more in ([], ["--rows", "rows.csv"]):  # in pieces and at once
+            code, out, err = run(
+                ["xent", "evaluate", f"{name}.csv", "--target", "t", *named, *more]
+            )
+            assert (code, err) == (0, b"")
+            assert b"cross-entropy     0.4183 bits" in out  # -log2(0.7 * 0.8) / 2
+    words = ["xent", "calibrate", "from_one.csv", "--model", "c.xent", "--labels", "a,b,c"]
+    assert run([*words, "--target", "t"])[0] == 0
+    assert run([*words, "--output", "mended.csv"])[0] == 0
+    assert run(["xent", "evaluate", "by_name.csv", "--target", "t", "--labels", "a,a,b"])[0] == 2
 
 
 def test_true_classes_of_a_piece_by_the_rows_of_the_whole():
@@ -124,7 +161,7 @@ def test_true_classes_of_a_piece_by_the_rows_of_the_whole():
 
     assert of(["b", "a", "b"]) == [1, 0, 1]
     assert of(["a", "none", "b"], ignore="none") == [0, -1, 1]
-    assert of([0, 1, 1], names=("cat", "dog"), labels="cat,dog") == [0, 1, 1]
+    assert of([0, 1, 1], names=("cat", "dog"), codes={0: "cat", 1: "dog"}) == [0, 1, 1]
     assert of(pa.array(["b", "a"]).dictionary_encode()) == [1, 0]
     far = 4 * 2 + MOST_BETWEEN + 1  # apart, so that not every number between is asked about
     for last in (far - 1, far):
@@ -161,15 +198,15 @@ def test_truth_of_another_file_by_its_ids():
 
 def test_labels_name_columns_that_are_numbered():
     two = Scores(np.array([[0.25, 0.75]]), ["1", "0"])
-    scores, names = labels_of(two, "cat, dog")
+    scores, names = labels_of(two, "cat, dog", None)
     assert (scores.matrix.tolist(), names) == ([[0.75, 0.25]], ["cat", "dog"])
     named = Scores(two.matrix, ["b", "a"])
-    for given, said in ((None, ["b", "a"]), ("a,b", ["b", "a"]), ("c,d", ["c", "d"])):
-        scores, names = labels_of(named, given)
-        assert (scores.matrix.tolist(), names) == ([[0.25, 0.75]], said)
-    refused("`--labels` must name the 2 classes, got 3", labels_of, named, "a,b,c")
+    for given, said, order in ((None, "ba", 1), ("a,b", "ab", -1), ("c,d", "cd", 1)):
+        scores, names = labels_of(named, given, "p_*")
+        assert (scores.matrix.tolist(), names) == ([[0.25, 0.75][::order]], list(said))
+    refused("`--labels` must name the 2 classes, got 3", labels_of, named, "a,b,c", None)
     one = Scores(np.array([0.5]), [])  # the probability of one class has no columns to name
-    assert labels_of(one, "a,b") == (one, [])
+    assert labels_of(one, "a,b", "y") == (one, ["a", "b"])
 
 
 def test_columns_of_lists_that_a_pattern_means():

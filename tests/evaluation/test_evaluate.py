@@ -340,6 +340,7 @@ WORDING = [
     (([-1], [[0.5, 0.5]]), {}, "`target` must be from 0 to 1, the class numbers, got -1 at row 0."),
     (([0, 1], [[0.5, 0.5]]), {}, "`target` must have one class a row, 1, got the shape (2,)."),
     (([[0, 1]], [[0.5, 0.5]]), {}, "`target` must have one class a row, 1, got the shape (1, 2). If it is one-hot, pass its argmax(axis=1); `evaluate_soft` takes distributions."),
+    (([[0], [1]], [[0.5, 0.5]] * 2), {}, "`target` must have one class a row, 2, got the shape (2, 1). Pass target[:, 0]."),
     (([1.0, np.nan], [[0.5, 0.5]] * 2), {}, "`target` must have a class in every row, got nan at row 1. Leave such rows out."),
     ((["a"], [[0.5, 0.5]]), {}, "`target` must hold class numbers where no `labels` are given, got dtype <U1. Name the classes in the order of the columns with labels=."),
     ((["c"], [[0.5, 0.5]]), {"labels": ["a", "b"]}, "`target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
@@ -480,6 +481,10 @@ def test_columns_are_taken_by_name():
         evaluate(words, pd.DataFrame(turned, columns=[1, 0]), labels=["no", "yes"]).cross_entropy
         == right
     )
+    with pytest.raises(
+        ValueError, match=r"columns in the order of their numbers .* got '2' and '1'"
+    ):
+        evaluate(words, pd.DataFrame(turned, columns=[2, 1]), labels=["no", "yes"])
 
 
 def test_rows_are_not_taken_in_another_order():

@@ -78,6 +78,8 @@ def main() -> None:
     try:
         with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
+            # A doubt is part of what a command says, whatever PYTHONWARNINGS does with others.
+            warnings.filterwarnings("default", category=UserWarning, module=r"(typer|click)\b")
             command()()
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
@@ -95,7 +97,17 @@ def main() -> None:
         _say(f"{said} Set PYTHONIOENCODING=utf-8.", 2)
     except (ValueError, TypeError, ImportError, OSError) as error:
         small = "There is not enough memory to load what this needs: " if _unloaded(error) else ""
-        _say(f"{small}{error}", 2)
+        gone = "The folder that this was started in is gone. Go to another one."
+        _say(f"{small}{error}" if _is_somewhere() else gone, 2)
+
+
+def _is_somewhere() -> bool:
+    """Whether the folder exists in which names without one are looked for."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _unloaded(error: BaseException | None) -> bool:

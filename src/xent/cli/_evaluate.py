@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,8 @@ from xent.cli._addresses import Address, with_addresses
 from xent.cli._compare._against import OldRows
 from xent.cli._kinds._options import KindOptions
 from xent.cli._kinds._run import KindFile
-from xent.cli._predictions import Files, Scores, in_order, labels_of, scores_of, spelled, truth_as
+from xent.cli._labels import codes_of, in_order, labels_of, truth_as
+from xent.cli._predictions import Files, Scores, scores_of
 from xent.cli._stream._measure import Question
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._run import run
@@ -140,8 +141,8 @@ def evaluate(
             reading, kind, given[kind], target, weights, id_, tuple(by or ()), positive, labels,
             ignore, (), normalize, allow_probabilities, logarithms, bins, truth,
         )  # fmt: skip
-        report = run(file, question, streaming)
-        report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
+        report, codes = run(file, question, streaming)
+        report = _with_baselines(report, prior, label_smoothing, target, codes, reading)
         _write(report, [], file, html, json, lang)
         if fail_above is not None:
             options.fail("the cross-entropy", report.high, fail_above, report.unit)
@@ -154,12 +155,11 @@ def evaluate(
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
     scores = single(scores, kind, positive)
-    scores, names = labels_of(scores, labels)
+    scores, names = labels_of(scores, labels, given[kind])
     if kinds.ordered:
         scores, names = in_order(scores, names, labels)
-    true, classes, yes = classes_in(
-        table, target, scores, names, positive, coded=labels is not None
-    )
+    codes = codes_of(scores, names, labels)
+    true, classes, yes = classes_in(table, target, scores, names, positive, codes)
     with words("target", "labels", "positive", "base", "normalize", "allow_probabilities", "by",
                "bins", calibrators="--calibrator",
                probs="--probs", logits="--logits", log_probs="--log-probs",
@@ -179,7 +179,7 @@ def evaluate(
                 allow_probabilities=allow_probabilities,
             )  # fmt: skip
             beyond.append(("ordered", found.beside(), found.lines))
-    report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
+    report = _with_baselines(report, prior, label_smoothing, target, codes, reading)
     placed = each
     if kept is not None:  # rows are told by their places in the file
         hardest = [replace(hard, row=int(kept[hard.row])) for hard in report.hardest]
@@ -312,17 +312,16 @@ def classes_in(
     scores: Scores,
     names: list[str],
     positive: str | None,
-    *,
-    coded: bool,
+    codes: Mapping[float, str],
 ) -> tuple[list[str], list[str] | None, str | None]:
     """Return the true classes, and the names of the classes, as one text each."""
     from xent import _table
 
     values = _table.categories(table, target, argument="--target").tolist()
     if scores.matrix.ndim == 2:
-        return truth_as(values, names, coded=coded), names, None if positive is None else positive
-    wanted = names or [spelled(positive)]
-    return truth_as(values, wanted, coded=coded), names or None, spelled(positive)
+        return truth_as(values, names, codes), names, None if positive is None else positive
+    (yes,) = truth_as([positive], names, codes)
+    return truth_as(values, names or [yes], codes), names or None, yes
 
 
 def _with_baselines(
@@ -330,7 +329,7 @@ def _with_baselines(
     prior: Path | None,
     label_smoothing: float,
     target: str,
-    labels: str | None,
+    codes: Mapping[float, str],
     reading: TableOptions,
 ) -> Report:
     """Return the report with the baselines that were asked for."""
@@ -346,7 +345,7 @@ def _with_baselines(
         table = TableFile(prior, reader, argument="--prior", text=[target]).read()
         _table.require(target, table.column_names, prior, argument="--target")
         values = _table.categories(table, target, argument="--prior").tolist()
-        counts = Counter(truth_as(values, list(map(str, report.labels)), coded=labels is not None))
+        counts = Counter(truth_as(values, list(map(str, report.labels)), codes))
         named = {str(label): label for label in report.labels}
         counts = {named.get(name, name): times for name, times in counts.items()}
     with words("label_smoothing", "prior"):

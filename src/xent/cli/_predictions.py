@@ -99,15 +99,18 @@ class Files:
             self._names(truth, self.truth, "--truth"),
         )
         place = {name: i for i, name in enumerate(theirs)}
-        for names, known, path, argument in (
-            (mine, set(theirs), self.truth, "--truth"),
-            (theirs, set(mine), self.file, "FILE"),
+        for names, beside, path, argument in (
+            (mine, theirs, self.truth, "--truth"),
+            (theirs, mine, self.file, "FILE"),
         ):
+            known = set(beside)
             lost = [name for name in names if name not in known]
             if lost:
                 rows = _check.count(len(lost), "row")
                 got = f"none for {_check.join_names([*dict.fromkeys(lost)], limit=3)} ({rows})"
-                raise _check.invalid(argument, f"have every id in {str(path)!r}", got)
+                raise _check.invalid(
+                    argument, f"have every id in {str(path)!r}", got, only_there(beside, names)
+                )
         taken = truth.take([place[name] for name in mine])
         for name in (self.target, *others):
             if name in taken.column_names and (
@@ -134,6 +137,16 @@ class Files:
             must = f"have every id of {str(path)!r} once"
             raise _check.invalid(argument, must, f"{name!r} {times} times")
         return [str(name) for name in names]
+
+
+def only_there(names: Sequence[str], here: Sequence[str]) -> str:
+    """Say which ids a file has and the other has not: 7 is no 7.0, and no 007."""
+    from xent import _check
+
+    known = set(here)
+    alone = [*dict.fromkeys(name for name in names if name not in known)]
+    listed = _check.join_names(alone, limit=3, last="and")
+    return f"It has {listed} instead." if alone else ""
 
 
 @dataclass(frozen=True)
@@ -336,83 +349,3 @@ def spelled(value: Any) -> str:
     """Write a class as a column name would: CSV spells booleans in lower case."""
     text = str(value)
     return text.lower() if text in ("True", "False") else text
-
-
-def labels_of(scores: Scores, given: str | None) -> tuple[Scores, list[str]]:
-    """Return the names of the classes, and the columns in their order.
-
-    Columns that are numbered are taken in the order of their numbers, and named by ``given``.
-    """
-    import numpy as np
-
-    from xent import _check
-
-    if given is None or scores.matrix.ndim == 1:
-        return scores, scores.classes
-    names = [part.strip() for part in given.split(",")]
-    classes = scores.classes
-    if sorted(classes) == sorted(names):
-        return scores, classes
-    numbers = [str(i) for i in range(len(classes))]
-    if sorted(classes) == sorted(numbers):
-        order = np.array([classes.index(number) for number in numbers])
-        scores = Scores(scores.matrix[:, order], numbers)
-    if len(names) != len(classes):
-        raise _check.invalid("--labels", f"name the {len(classes)} classes", len(names))
-    return scores, names
-
-
-def in_order(scores: Scores, names: list[str], given: str | None) -> tuple[Scores, list[str]]:
-    """Return the columns and names of outcomes from the lowest to the highest.
-
-    The order is that of ``given``, or else that of numbers; nothing else tells one.
-    """
-    from xent import _check
-
-    if scores.matrix.ndim == 1:
-        must = "have a column for each outcome"
-        raise _check.invalid("--ordered", must, "one column", "Two outcomes have no order to use.")
-    if given is not None:
-        wanted = [part.strip() for part in given.split(",")]
-    else:
-        try:
-            wanted = sorted(names, key=float)
-        except ValueError:
-            must = "name the outcomes from the lowest to the highest"
-            got = f"none, and {_check.join_names(names, last='and')} tell no order"
-            raise _check.invalid("--labels", must, got) from None
-    return Scores(scores.matrix[:, [names.index(name) for name in wanted]], wanted), wanted
-
-
-def truth_as(values: Sequence[Any], labels: list[str], *, coded: bool) -> list[str]:
-    """Write true classes as the labels are written: 1.0 is 1, and a code is its class.
-
-    Parameters
-    ----------
-    values : sequence
-        As they were read.
-    labels : list of str
-        The classes.
-    coded : bool
-        Whether names were given for numbers: then 0 is the first of them.
-    """
-    known = set(labels)
-    if known == {"0", "1"}:  # a truth of booleans, as Python counts them
-        values = [{"true": "1", "false": "0"}.get(spelled(value), value) for value in values]
-    codes = coded and not any(label.lstrip("-").isdigit() for label in labels)
-    return [_as_label(spelled(value), known, labels if codes else []) for value in values]
-
-
-def _as_label(text: str, known: set[str], coded: list[str]) -> str:
-    if text in known:
-        return text
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    if not number.is_integer():
-        return text
-    whole = str(int(number))
-    if whole in known:
-        return whole
-    return coded[int(number)] if 0 <= number < len(coded) else text

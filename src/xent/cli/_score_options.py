@@ -29,7 +29,8 @@ PositiveOption = Annotated[
 LabelsOption = Annotated[
     str | None,
     typer.Option(
-        help="Names of the classes where columns or true classes are numbers, like cat,dog."
+        help="Names of the classes where columns or true classes are numbers, like cat,dog: in "
+        "the order of the columns' numbers, else from 0 on."
     ),
 ]
 TruthOption = Annotated[

@@ -204,6 +204,9 @@ def _by_name(
         return _in_order(scores, [spelled.index(name) for name in wanted]), names
     if set(spelled) == set(numbers):
         return _in_order(scores, [spelled.index(name) for name in numbers]), names
+    if all(name.isdecimal() for name in spelled) and columns != sorted(columns, key=int):
+        must = "have numbered columns in the order of their numbers where `labels` name them"
+        raise _check.invalid(kind, must, _check.join_names(spelled, limit=5, last="and"))
     return scores, names
 
 

@@ -84,7 +84,9 @@ def truth_of(
     if raw.shape != (rows,):
         must = f"have one class a row, {rows}"
         soft = "If it is one-hot, pass its argmax(axis=1); `evaluate_soft` takes distributions."
-        if raw.shape != (rows, classes):
+        if raw.shape == (rows, 1):
+            soft = "Pass target[:, 0]."
+        elif raw.shape != (rows, classes):
             soft = ""
         raise _check.invalid("target", must, f"the shape {raw.shape}", soft)
     if raw.dtype.kind == "f":

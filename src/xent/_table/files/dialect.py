@@ -21,6 +21,7 @@ from xent._table.files.endings import unreadable
 from xent._table.files.unpacked import text_limit
 
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 # Of thousands of columns a block holds few rows, and each block costs a look at every column.
 WIDE_HEAD, WIDE_BLOCKS = 1 << 16, 8  # bytes of a first line, and blocks that are read as one
 
@@ -120,11 +121,25 @@ def check_csv(
     """Refuse a CSV whose letters are not encoded as was said, or whose columns are not parted."""
     import pyarrow as pa
 
-    semicolons = len(schema.names) == 1 and ";" in schema.names[0]
-    if semicolons and (csv or Csv()).between(kind) == ",":
-        raise why_not(path, kind, "it has one column", csv, argument)
+    first, how = schema.names[0] if schema.names else "", csv or Csv()
+    if first.lower().startswith("sep=") and len(schema.names) <= 2:
+        raise why_not(path, kind, "", csv, argument)
+    if len(schema.names) == 1 and _other_separator(first, how.between(kind)):
+        # A name in quotation marks may hold what it likes.
+        head = _look(path, how.encoding)[0] if Path(path).is_file() else first
+        if _other_separator(head, how.between(kind)):
+            raise why_not(path, kind, "it has one column", csv, argument)
     if any(pa.types.is_binary(field.type) for field in schema):
         raise why_not(path, kind, "a column is not text", csv, argument)
+
+
+def _other_separator(line: str, sign: str) -> str | None:
+    """Return what separates the columns of a first line, if not the sign that is expected."""
+    bare = re.sub('"[^"]*"', "", line)
+    found = max(SEPARATORS, key=bare.count)
+    if sign != "," and sign in bare:
+        return None  # between tabs other signs are text
+    return found if bare.count(found) > bare.count(sign) else None
 
 
 def why_not(
@@ -146,11 +161,17 @@ def why_not(
             passed = _check.setting("encoding", likely_encoding(sample))
             advice = "Save it as UTF-8, or pass " + passed + "."
         return unreadable(path, kind, because, advice)
-    if how.between(kind) == "," and head.count(";") > head.count(","):
-        must, got = "separate its columns by commas", f"semicolons in {str(path)!r}"
-        return _check.invalid(
-            argument, must, got, "Pass " + _check.setting("separator", ";") + "." if csv else ""
-        )
+    if head.lower().startswith("sep="):  # as Excel begins a file, and reads it
+        because = f"its first line, {head.strip()!r}, is no row"
+        advice = "Take that line away."
+        if head[4:5].strip() not in ("", how.between(kind)):
+            advice = "Take that line away, and pass " + _check.setting("separator", head[4]) + "."
+        return unreadable(path, kind, because, advice)
+    if other := _other_separator(head, how.between(kind)):
+        must = "separate its columns by " + SEPARATORS.get(sign := how.between(kind), repr(sign))
+        got = f"{SEPARATORS[other]} in {str(path)!r}"
+        passed = _check.setting("separator", other.replace("\t", r"\t"))
+        return _check.invalid(argument, must, got, "Pass " + passed + "." if csv else "")
     return unreadable(path, kind, _with_line(path, kind, error, csv))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,8 @@ from xent.cli import _data
 from xent.cli import _score_options as options
 from xent.cli._evaluate import classes_in, kind_of, single
 from xent.cli._help import one_of
-from xent.cli._predictions import Files, Scores, labels_of, score_columns, scores_of, spelled
+from xent.cli._labels import codes_of, labels_of, numbers_of
+from xent.cli._predictions import Files, Scores, score_columns, scores_of, spelled
 from xent.cli._tables._options import TableOptions, with_options, words
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def calibrate(
     _data.check_outputs([file, truth, *([] if target is not None else [model])], outputs)
     fitting = {
         "--method": method, "--truth": truth, "--id": id_, "--weights": weights,
-        "--ignore": ignore, "--labels": labels,
+        "--ignore": ignore,
     }  # fmt: skip
     _check_mode(target, output, fitting)
     logarithms = _data.base_of(base)
@@ -96,9 +98,10 @@ def calibrate(
     with spoken:
         if target is not None:
             scores = single(scores, kind, positive)
-            scores, names = labels_of(scores, labels)
+            scores, names = labels_of(scores, labels, given[kind])
             found = _fitted(
-                files, table, scores, names, kind, positive=positive, coded=labels is not None,
+                files, table, scores, names, kind, positive=positive,
+                codes=codes_of(scores, names, labels),
                 method=method or "temperature", weights=weights, ignore=ignore,
                 normalize=normalize, allow_probabilities=allow_probabilities,
             )  # fmt: skip
@@ -106,7 +109,7 @@ def calibrate(
             _say(found, model, logarithms)
         else:
             found = _read_model(model)
-            scores = _in_order(scores, found, positive, kind)
+            scores = _in_order(scores, found, positive, (labels, given[kind]), kind)
         if output is not None:
             mended = found.predict_log_proba(
                 **{kind: scores.matrix}, normalize=normalize,
@@ -146,7 +149,7 @@ def _fitted(
     kind: str,
     *,
     positive: str | None,
-    coded: bool,
+    codes: Mapping[float, str],
     method: str,
     weights: str | None,
     **settings: Any,
@@ -156,7 +159,7 @@ def _fitted(
 
     has = table.column_names
     _table.require(files.target, has, files.file, argument="--target")
-    true, classes, yes = classes_in(table, files.target, scores, names, positive, coded=coded)
+    true, classes, yes = classes_in(table, files.target, scores, names, positive, codes)
     weight = None
     if weights is not None:
         _table.require(weights, has, files.file, argument="--weights")
@@ -175,7 +178,13 @@ def _read_model(model: Path) -> Calibrator:
     return Calibrator.load(model)
 
 
-def _in_order(scores: Scores, found: Calibrator, positive: str | None, kind: str) -> Scores:
+def _in_order(
+    scores: Scores,
+    found: Calibrator,
+    positive: str | None,
+    typed: tuple[str | None, str | None],
+    kind: str,
+) -> Scores:
     """Bring columns into the order of the calibrator's classes, which are named alike."""
     import numpy as np
 
@@ -188,11 +197,13 @@ def _in_order(scores: Scores, found: Calibrator, positive: str | None, kind: str
             must = f"be {names[1]!r}, as when the calibrator was fitted"
             raise _check.invalid("--positive", must, repr(positive))
         return Scores(scores.matrix[:, 0], names)
-    if sorted(scores.classes) != sorted(names):
+    scores, classes = labels_of(scores, *typed)
+    if sorted(classes) != sorted(names):
         must = f"match columns of the classes {_check.join_names(names, last='and')}"
-        got = _check.join_names(scores.classes, last="and")
-        raise _check.invalid(option, must, got)
-    order = np.array([scores.classes.index(name) for name in names])
+        got = _check.join_names(classes, last="and")
+        advice = "Name them with --labels." if numbers_of(classes) else ""
+        raise _check.invalid(option, must, got, advice)
+    order = np.array([classes.index(name) for name in names])
     return Scores(scores.matrix[:, order], names)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from xent.cli._compare._against import costs_in
 from xent.cli._evaluate import classes_in, single
-from xent.cli._predictions import Files, Scores, labels_of, scores_of
+from xent.cli._labels import codes_of, labels_of
+from xent.cli._predictions import Files, Scores, only_there, scores_of
 from xent.cli._tables._options import TableOptions
 
 UNPAIRED = "Rows that have names are paired by --id COLUMN."
@@ -65,10 +66,9 @@ class ModelFileOptions:
             scores = single(
                 scores_of(table, self.kind, self.pattern, file, leave), self.kind, self.positive
             )
-            scores, named = labels_of(scores, self.labels)
-            true, classes, yes = classes_in(
-                table, self.target, scores, named, self.positive, coded=self.labels is not None
-            )
+            scores, named = labels_of(scores, self.labels, self.pattern)
+            codes = codes_of(scores, named, self.labels)
+            true, classes, yes = classes_in(table, self.target, scores, named, self.positive, codes)
         return ModelFile(file, ids, true, scores.matrix, classes, yes, others, missing, has)
 
 
@@ -166,7 +166,7 @@ class ModelFile:
                 rows = _check.count(len(names), "row")
                 got = f"none for {_check.join_names(names, limit=3)} ({rows})"
                 must = f"have every id of {str(there.file)!r} in {str(here.file)!r}"
-                raise _check.invalid("FILE", must, got)
+                raise _check.invalid("FILE", must, got, only_there(here.ids or [], there.ids or []))
         return np.array([place[name] for name in first.ids or []], dtype=np.int64)
 
     def _same(

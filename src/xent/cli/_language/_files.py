@@ -81,12 +81,24 @@ def write(model: Any, path: Path) -> None:
         model.save(path)
 
 
+def doubt_json(field: str | None, *paths: Path) -> None:
+    """Warn of JSON lines that would be read as lines of text, braces, names and all."""
+    from xent import _check
+
+    for path in paths:
+        name = path.name.lower()
+        if field is None and any(end in name for end in (".jsonl", ".ndjson")):
+            said = f"{str(path)!r} is read as lines of text, braces and names too."
+            _check.warn(f"{said} If its lines are JSON objects, pass --field NAME.")
+
+
 def source(paths: list[Path], field: str | None) -> Any:
     """Return what is fitted: files, or the texts of JSON lines."""
     from itertools import chain
 
     from xent.language._lines import _stream
 
+    doubt_json(field, *paths)
     paths = [STDIN if path == Path("-") else path for path in paths]
     if field is None:
         return paths

@@ -7,7 +7,7 @@ import typer
 from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._language._files import check_spared, load
+from xent.cli._language._files import check_spared, doubt_json, load
 from xent.cli._language._options import (
     MIN_TEXT,
     STDOUT,
@@ -92,6 +92,7 @@ def filter_(
     loaded = load(model, unit=unit, errors=errors)
     begin = time.perf_counter()
     with _data.words("errors", text="TEXT"), lines_up_to(longest_line):
+        doubt_json(field, text)
         done = _stream.filter_file(
             loaded,
             text,

@@ -8,7 +8,7 @@ import typer
 from xent._terminal import one_line
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._language._files import again, check_spared, load
+from xent.cli._language._files import again, check_spared, doubt_json, load
 from xent.cli._language._options import (
     MIN_TEXT,
     STDOUT,
@@ -63,6 +63,7 @@ def evaluate(
         _data.words("by", "errors", "spelling", "vocabulary", text="TEXT", models="MODEL"),
         lines_up_to(longest_line),
     ):
+        doubt_json(field, text)
         source = again(text, field) if field is not None or len(loaded) > 1 else text
         found = compare(loaded, source, by=by, spelling=spelling)
     seconds = time.perf_counter() - begin
@@ -111,6 +112,7 @@ def score(
         _stream.writing(output) as out,
         lines_up_to(longest_line),
     ):
+        doubt_json(field, text)
         for some in _stream.scored(loaded, text, field, bad, spelling):
             pairs = zip(some.bits.tolist(), some.by("bits_per_byte").tolist(), strict=True)
             rows = "".join([row % pair for pair in pairs])

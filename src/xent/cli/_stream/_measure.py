@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, beside_scores
-from xent.cli._predictions import (
-    Scores,
-    columns_as_they_lie,
-    labels_of,
-    score_columns,
-    scores_of,
-    spelled,
-    truth_as,
-)
+from xent.cli._labels import labels_of, truth_as
+from xent.cli._predictions import Scores, columns_as_they_lie, score_columns, scores_of, spelled
 from xent.cli._score_options import DROP, bins_of
 from xent.cli._stream._pieces import Piece, batches
 from xent.cli._tables._options import TableOptions, read_numbers, words
@@ -56,6 +49,8 @@ class Question:
         An array of true classes, which go by their places.
     matrices : bool
         Whether a matrix of arrays is one column of lists.
+    codes : dict of float to str
+        Classes by the numbers that stand for them in the truth, once they are known.
     """
 
     reading: TableOptions
@@ -75,6 +70,7 @@ class Question:
     bins: str | None = None
     truth: Path | None = None
     matrices: bool = False
+    codes: dict[float, str] = field(default_factory=dict)
 
     @property
     def beside(self) -> list[str]:
@@ -116,7 +112,7 @@ class Question:
                 advice = "If it is the probability of one of two classes, pass --positive CLASS."
                 raise _check.invalid(option, "match a column for each class", got, advice)
             found = Scores(found.matrix[:, 0], [])
-        return labels_of(found, self.labels)
+        return labels_of(found, self.labels, self.pattern)
 
 
 def measure(question: Question, piece: Piece, columns: list[str]) -> Accumulator:
@@ -295,4 +291,4 @@ def texts_of(question: Question, values: Any) -> list[str]:
     table = pa.table({question.target: values})
     plain = _table.categories(table, question.target, argument="--target").tolist()
     names = list(question.names) or [spelled(question.positive)]
-    return truth_as(plain, names, coded=question.labels is not None)
+    return truth_as(plain, names, question.codes)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, is_whole
+from xent.cli._labels import codes_of, truth_as
 from xent.cli._stream import _pieces
 from xent.cli._stream._measure import (
     Question,
@@ -38,8 +39,10 @@ MOST_THREADS = 2  # each has counts of scores of its own
 AHEAD = 4  # pieces for each process that are handed out at once
 
 
-def run(file: Path | Address, question: Question, options: StreamOptions) -> Report:
-    """Evaluate a file piece by piece."""
+def run(
+    file: Path | Address, question: Question, options: StreamOptions
+) -> tuple[Report, dict[float, str]]:
+    """Evaluate a file piece by piece; tell also which numbers of a truth stand for classes."""
     from xent import _check
 
     pieces = pieces_of(file, question.reading)
@@ -56,7 +59,7 @@ def run(file: Path | Address, question: Question, options: StreamOptions) -> Rep
     else:
         work.shared(options)
     work.keep(force=True)
-    return work.whole.result()
+    return work.whole.result(), question.codes
 
 
 def _with_form(question: Question, pieces: list[Piece]) -> tuple[Question, Any]:
@@ -97,6 +100,7 @@ def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Questio
         empty,
     )
     scores, classes = question.scores(first, path)
+    question = replace(question, codes=codes_of(scores, classes, question.labels))
     if scores.matrix.ndim == 2:
         return replace(question, names=tuple(classes)), columns
     seen: dict[str, None] = {}
@@ -110,15 +114,9 @@ def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Questio
             values = table.column(question.target).unique()
             seen |= dict.fromkeys(texts_of(question, values.drop_null()))
     target = [text for text in seen if text != question.ignore]
-    found = with_positive(target, spelled_positive(question), classes or None)
+    (yes,) = truth_as([question.positive], classes, question.codes)
+    found = with_positive(target, yes, classes or None)
     return replace(question, names=tuple(map(str, found))), columns
-
-
-def spelled_positive(question: Question) -> str:
-    """Return the class of a single column as a column would name it."""
-    from xent.cli._predictions import spelled
-
-    return spelled(question.positive)
 
 
 @contextmanager
