@@ -421,3 +421,33 @@ def test_of_several_bad_probabilities_the_first_is_named(loss):
     }[loss]
     with pytest.raises(ValueError, match=r"`target` must be non-negative, got -0.25 at \[2, 1\]"):
         call()
+
+
+ANSWERS = {
+    "logits": lambda x, t, **o: L.binary_cross_entropy_with_logits(x, t, **o),
+    "probabilities": lambda x, t, **o: L.binary_cross_entropy(x.sigmoid(), t, **o),
+    "focal": lambda x, t, **o: L.sigmoid_focal_loss(x, t, **o),
+    "multilabel": lambda x, t, **o: L.multilabel_soft_margin_loss(x, t, **o),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("by", ["weight", "token_weight", "ignore_index", "both"])
+def test_statistics_of_answers_leave_out_what_is_none(name, by):
+    """By whichever option it is told that nothing is known there."""
+    x = random(3, 3, seed=30)
+    known = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
+    t = torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 1]], dtype=torch.float64)
+    rows = known != 0
+    given = t.where(rows.unsqueeze(1), -1.0 if by == "ignore_index" else float("nan"))
+    of_rows = known if name == "multilabel" else known.unsqueeze(1)
+    options = {"weight": known.unsqueeze(1), "token_weight": of_rows, "ignore_index": -1}
+    if by == "both":
+        o = {"weight": known.unsqueeze(1), "token_weight": torch.ones_like(of_rows)}
+    else:
+        o = {by: options[by]}
+    _, stats = ANSWERS[name](x, given, stats=True, **o)
+    log_prob = -torch.nn.functional.binary_cross_entropy_with_logits(x, t, reduction="none")
+    torch.testing.assert_close(stats.log_prob, log_prob * rows.unsqueeze(1))
+    right = ((x > 0) == (t > 0.5))[rows].double().mean()
+    torch.testing.assert_close(stats.accuracy, right)
