@@ -51,6 +51,19 @@ def test_what_cannot_be(tmp_path, options, sentence):
         assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["separator", "decimal"])
+def test_signs_between_and_within_columns(name):
+    for sign in ("", "ab", "\r", "\n", '"', "é"):
+        with pytest.raises(ValueError, match=f"`{name}` must be one ASCII character, got"):
+            Csv(**{name: sign})
+    for sign in (";", "\t", "|", " ", "'", ","):
+        assert getattr(Csv(**{name: sign}), name) == sign
+    assert [Csv().between(kind) for kind in (".csv", ".tsv")] == [",", "\t"]
+    assert Csv(decimal=",").between(".tsv") == "\t"
+    with pytest.raises(ValueError, match="must differ from the decimal point, got '\\|' for both"):
+        Csv("|", "|").between(".tsv")
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
 def test_semicolons_are_wrong_where_commas_are_meant(tmp_path, name):
     """Between tabs they are text: what is wrong there is something else."""

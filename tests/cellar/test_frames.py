@@ -153,7 +153,7 @@ def test_arrays_and_what_is_no_table():
 
 
 @pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
-@pytest.mark.parametrize("unit", ["100ns", "10ms", "7D", "15m", "1000ps"])
+@pytest.mark.parametrize("unit", ["100ns", "10ms", "7D", "15m", "1000ps", "D", "h", "us"])
 def test_every_unit_of_numpy(tmp_path, kind, unit):
     """Against NumPy's own nanoseconds: steps of a unit, too, and units that Arrow has not."""
     values = np.array([12_345, -1000, 0]).astype(f"{kind}[{unit}]")
@@ -188,6 +188,16 @@ def test_levels_are_one_however_they_are_spelt():
     codes = codes_of(Frame(pd.DataFrame({"c": years})).column("c").names(), ("2021", "2020"))
     assert codes.tolist() == [1, 2, 0]
     assert merged((False, True), ("false", "true")) == (False, True)
+    for one, other, both in (
+        (("false",), ("true",), ("false", "true")),  # nobody has said that these are booleans
+        (("true", "false"), ("false",), ("false", "true")),
+        ((False,), ("true",), (False, True)),
+        (("false",), (True,), (False, True)),
+        ((False, True), ("maybe",), ("false", "maybe", "true")),
+        ((), (True,), (True,)),
+    ):
+        found = merged(one, other)
+        assert (found, list(map(type, found))) == (both, list(map(type, both)))
     assert merged(("b", "a"), ()) == ("b", "a")
     assert merged(("b", "a"), ("c",)) == ("a", "b", "c")
 

@@ -133,6 +133,26 @@ def test_damage_is_noticed_in_what_is_mapped(good, tmp_path):
         _store.load(tmp_path / "bad", format="xent.test", version=2, mmap=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("f8", "shape", [4, 1]), ("f8", "shape", [1, 4]), ("f8", "dtype", "I64"),
+     ("u1", "dtype", "I8"), ("none", "shape", [3, 0]), ("single", "shape", [1])],
+)  # fmt: skip
+@pytest.mark.parametrize("mmap", [False, True])
+def test_the_same_bytes_as_another_array_are_damage(good, tmp_path, name, key, value, mmap):
+    """The sums know the type and the shape: no byte of the array itself has changed."""
+    length = int.from_bytes(good[:8], "little")
+    header = json.loads(good[8 : 8 + length])
+    assert header[name][key] != value
+    header[name][key] = value
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    bad = tmp_path / "bad"
+    bad.write_bytes(len(head).to_bytes(8, "little") + head + good[8 + length :])
+    with pytest.raises(ValueError, match="its checksums do not match"):
+        _store.load(bad, format="xent.test", version=2, mmap=mmap)
+
+
 @pytest.mark.parametrize("which", ["state", "checksums"])
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "7", "{"])
 def test_json_that_is_no_state_is_refused(good, tmp_path, which, text):

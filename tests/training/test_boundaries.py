@@ -2,16 +2,24 @@
 
 import struct
 import time
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from xent.training import ArrayRows, MultilabelClassifier, SoftmaxClassifier, compare_losses_fairly
+from xent.training import (
+    ArrayRows,
+    MultilabelClassifier,
+    SoftmaxClassifier,
+    TableEncoder,
+    compare_losses_fairly,
+)
 from xent.training._checkpoint import Checkpoint
 from xent.training._data.idx import read_idx
 from xent.training._fit.dense import read_dense
 from xent.training._fit.plan import read_device
+from xent.training._fit.record import label_scores
 from xent.training._split import fold_of_rows, hold_out
 
 
@@ -49,6 +57,8 @@ def test_a_label_that_is_as_probable_as_not_is_there():
     model.intercepts_[0][:] = 0.0
     assert model.predict_proba([[0.0]]).tolist() == [[0.5, 0.5]]
     assert model.predict([[0.0], [2.0], [-2.0]]).tolist() == [[1, 1], [1, 0], [0, 1]]
+    scores = label_scores(np.array([[0.0, 0.0, 1.0, -1.0]]), np.array([[1, 0, 1, 1]]))
+    assert scores["validation_accuracy"] == 0.5
 
 
 # ------------------------------------------------------------------ checkpoints
@@ -180,3 +190,51 @@ def test_a_device_that_is_not_there_in_either_of_torchs_words(monkeypatch, kind)
     monkeypatch.setattr(torch, "empty", empty)
     with pytest.raises(ValueError, match="`device` must be at hand, got 'cuda'"):
         read_device("cuda")
+
+
+def names_of(many, rows):
+    """So many names in so many rows: each once, and what is left over to the first ones again."""
+    return [f"name {i % many}" for i in range(rows)]
+
+
+@pytest.mark.parametrize(
+    ("many", "rows", "why"),
+    [
+        (9, 9, ""),
+        (10, 10, "a name of its own in every row"),
+        (10, 11, ""),
+        (20, 21, ""),
+        (20, 39, ""),
+        (21, 42, ""),
+        (21, 41, "too many names: 21 in 41 rows"),
+        (2, 2, ""),
+        (1, 2, "the same in every row"),
+    ],
+)
+@pytest.mark.parametrize("gaps", [0, 50])
+def test_so_many_names_tell_something(many, rows, why, gaps):
+    """Rows without a name do not count."""
+    column = names_of(many, rows) + [None] * gaps
+    table = {"x": np.arange(len(column)), "c": column}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        encoder = TableEncoder().fit(table)
+    assert encoder.left_out_ == ({"c": why} if why else {})
+    own = 0 if why else many
+    assert len(encoder.get_feature_names_out()) == 1 + own + bool(gaps)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_so_many_levels_have_a_feature_of_their_own(most):
+    """Of names as common those that come first; one too many makes room for all others."""
+    column = ["b", "a", "c", "b", "c", "a", "c"]
+    encoder = TableEncoder(max_levels=most).fit({"c": column})
+    kept = {1: ["c"], 2: ["a", "c"]}.get(most, ["a", "b", "c"])
+    names = [f"c={level}" for level in kept] + ["c=other"] * (most < 3)
+    assert encoder.get_feature_names_out().tolist() == names
+    found = encoder.transform({"c": ["b", "c", "new"]})
+    assert found[1].tolist() == [float(level == "c") for level in kept] + [0.0] * (most < 3)
+    if most < 3:
+        assert found[0].tolist() == found[2].tolist() == [0.0] * len(kept) + [1.0]
+    else:  # a new name gets the average of the training rows
+        np.testing.assert_allclose(found[2], [2 / 7, 2 / 7, 3 / 7])

@@ -25,6 +25,7 @@ from xent.training import (
 from xent.training._checkpoint import Progress
 from xent.training._fit.plan import Rates, read_schedule
 from xent.training._fit.record import WATCHED, EpochRecord
+from xent.training._fit.targets import weights_of_classes
 from xent.training._objectives import objective_of
 from xent.training._split import fold_of_rows, hold_out
 from xent.training._story import page as page_of
@@ -63,6 +64,17 @@ def test_balanced_classes_are_balanced_by_their_weights():
         X[where], Y[where], by_hand[np.searchsorted(np.unique(Y), Y[where])]
     )
     np.testing.assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_class_whose_rows_all_weigh_0_takes_no_share_of_the_others():
+    """As scikit-learn's weights of the rows that are left; it matters beside a penalty."""
+    classes = np.array(["a", "b", "c"])
+    found = weights_of_classes("balanced", classes, np.array([3.0, 0.0, 9.0]))
+    left = compute_class_weight("balanced", classes=np.array([0, 2]), y=[0] * 3 + [2] * 9)
+    np.testing.assert_allclose(found[[0, 2]], left)
+    assert found[1] == 1.0
+    said = weights_of_classes({"c": 0.5, "a": 2}, classes, np.ones(3))
+    assert said.tolist() == [2.0, 1.0, 0.5]  # who is not named weighs 1
 
 
 @pytest.mark.parametrize(("days", "cycles"), [(6, []), (7, ["week"]), (365, ["week"]), (366, ["year", "week"])])  # fmt: skip
