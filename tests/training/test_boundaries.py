@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from xent import _store
 from xent.training import (
     ArrayRows,
     MultilabelClassifier,
@@ -15,7 +16,7 @@ from xent.training import (
     TableEncoder,
     compare_losses_fairly,
 )
-from xent.training._checkpoint import Checkpoint
+from xent.training._checkpoint import FORMAT, VERSION, Checkpoint
 from xent.training._data.idx import read_idx
 from xent.training._fit.dense import read_dense
 from xent.training._fit.plan import read_device
@@ -110,6 +111,18 @@ def test_when_it_is_time_to_write(tmp_path, monkeypatch):
         held = Checkpoint(tmp_path / "c", {}, [], {}, allow_other_bits=False, every=every)
         now[0] += later
         assert held.due is due
+
+
+def test_a_run_that_stops_early_is_written_to_its_end(tmp_path):
+    """Though it was not yet time to write: the last epoch is there, and is not run again."""
+    X, y = np.arange(6.0)[:, None] / 6, [0, 0, 0, 1, 1, 1]
+    given = {"validation": (X, y[::-1]), "checkpoint": tmp_path / "c", "checkpoint_every": 1e9}
+    model = SoftmaxClassifier(epochs=20, patience=2, random_state=0, progress=False)
+    epochs = model.fit(X, y, **given).history_["loss"]
+    assert len(epochs) < 20
+    state, arrays = _store.load(tmp_path / "c", format=FORMAT, version=VERSION)
+    assert arrays["history.loss"].tolist() == epochs
+    assert model.fit(X, y, **given).history_["loss"] == epochs
 
 
 # ------------------------------------------------------------------ rows, and files of them
