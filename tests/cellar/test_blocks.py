@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from xent import _table
+from xent._check import spelling
 from xent._table import Csv
 from xent._table.files import compression, dialect
 from xent._table.files.blocks import check_json, read_csv, wider_type
@@ -282,3 +283,26 @@ def test_what_gives_its_rows_but_once_is_read_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os.path, "isfile", lambda _: False)
     with pytest.raises(pa.ArrowInvalid, match="conversion error"):
         read_csv(tmp_path / "t.csv", ".csv", (), None, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (["2026-01-05", "2026-01-06"], "Make them dates where the table is read"),
+        (["2026-1-5", "2026-01-06"], "Write them as 2026-11-30"),
+        (["2026/01/05", "2026/01/06"], "Write them as 2026-11-30"),
+    ],
+)
+def test_dates_that_no_reader_knows_are_to_be_written_otherwise(days, said):
+    """On a command line; in Python all of them are made dates."""
+    with spelling({"na": "--na"}), pytest.warns(UserWarning, match=rf"read as names. {said}\."):
+        assert doubt_names("X", "day", [(day, 2) for day in days])
+    with pytest.warns(UserWarning, match="Make them dates where the table is read"):
+        assert doubt_names("X", "day", [(day, 2) for day in days])
+
+
+def test_arrays_of_other_lengths_are_named(tmp_path):
+    np.savez(tmp_path / "t.npz", one=np.zeros((3, 2)), other=np.zeros(3), last=np.zeros(4))
+    for read in (lambda p: list(_table.scan(p)), _table.read):
+        with pytest.raises(ValueError, match="'one' has 3 rows and 'last' has 4"):
+            read(tmp_path / "t.npz")

@@ -133,6 +133,19 @@ def test_damage_is_noticed_in_what_is_mapped(good, tmp_path):
         _store.load(tmp_path / "bad", format="xent.test", version=2, mmap=True)
 
 
+def test_what_fails_at_the_end_is_named_by_its_own_name(tmp_path):
+    """Not by that of the hidden file, of which nothing is left."""
+    path = tmp_path / "a.xent"
+    with pytest.raises(OSError, match="a.xent") as caught, _store.writing(path) as file:  # noqa: PT012
+        file.write(b"x")
+        path.mkdir()
+    assert caught.value.filename == str(path)
+    assert ".tmp" not in str(caught.value)
+    assert [left.name for left in tmp_path.iterdir()] == ["a.xent"]
+    with pytest.raises(FileNotFoundError, match="other"), _store.writing(tmp_path / "b"):
+        open(tmp_path / "other")  # what is read keeps its name
+
+
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [("f8", "shape", [4, 1]), ("f8", "shape", [1, 4]), ("f8", "dtype", "I64"),
