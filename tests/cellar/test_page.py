@@ -16,7 +16,10 @@ from xent._page import _bars, _png
     [
         ([], []),
         ([2.0, 1.0], [("more", 0, 100), ("more", 0, 50)]),
-        ([2.0, -1.0, 0.0], [("more", 100 / 3, 200 / 3), ("less", 0, 100 / 3), ("more", 100 / 3, 0)]),
+        (
+            [2.0, -1.0, 0.0],
+            [("more", 100 / 3, 200 / 3), ("less", 0, 100 / 3), ("more", 100 / 3, 0)],
+        ),
         ([-1.0, -2.0], [("less", 50, 50), ("less", 0, 100)]),
         ([0.0, 0.0], [("more", 0, 0), ("more", 0, 0)]),
     ],
@@ -63,5 +66,8 @@ def test_a_language_lasts_as_long_as_it_is_spoken(monkeypatch):
     monkeypatch.setenv(_lang.VARIABLE, "de")
     with pytest.raises(ValueError, match="`XENT_LANG` must be 'en' or 'zh', got 'de'"):
         _lang.spoken()
-    with pytest.raises(ValueError, match="`lang` must be 'en' or 'zh', got 'fr'"), _lang.speaking("fr"):
+    with (
+        pytest.raises(ValueError, match="`lang` must be 'en' or 'zh', got 'fr'"),
+        _lang.speaking("fr"),
+    ):
         pass

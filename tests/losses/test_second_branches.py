@@ -506,7 +506,7 @@ def test_the_advice_on_sums_looks_at_the_rows_that_count():
     p[1] *= 1 + 2.0**-9
     p[3] = 7.0
     weight = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0])
-    with pytest.raises(ValueError, match="sum to 1 over the classes, got 1.00.* at .1..*take log"):
+    with pytest.raises(ValueError, match=r"sum to 1 over .* got 1\.00.* at \[1\].*take log"):
         L.kl_div(x, p, token_weight=weight, axis=1)
     p[1] = 2.0
     with pytest.raises(ValueError, match=r"sum to 1 over the classes, got 6 at \[1\]\.$"):

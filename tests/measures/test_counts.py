@@ -74,10 +74,12 @@ def test_parts_add_up_in_any_order():
 def test_symbols_of_all_parts_stand_in_their_order(wide):
     """Also of those that only one part has, dense or, of many pairs, sparse."""
     n = 1500 if wide else 2
-    one = Counts.from_samples(list(range(0, 2 * n, 2)) + [1], given=["c", "a"] * (n // 2) + ["b"])
+    one = Counts.from_samples([*range(0, 2 * n, 2), 1], given=["c", "a"] * (n // 2) + ["b"])
     two = Counts.from_samples(list(range(1, 2 * n, 2)), given=["d", "b"] * (n // 2))
     if wide:
-        one, two = (Counts.from_samples(range(k, 2 * n, 2), given=range(k, 2 * n, 2)) for k in (0, 1))
+        one, two = (
+            Counts.from_samples(range(k, 2 * n, 2), given=range(k, 2 * n, 2)) for k in (0, 1)
+        )
     for total in (one + two, two + one):
         columns = tuple(range(2 * n)) if wide else ("a", "b", "c", "d")
         assert total.symbols == (tuple(range(2 * n)), columns)

@@ -120,7 +120,7 @@ def test_a_run_that_stops_early_is_written_to_its_end(tmp_path):
     model = SoftmaxClassifier(epochs=20, patience=2, random_state=0, progress=False)
     epochs = model.fit(X, y, **given).history_["loss"]
     assert len(epochs) < 20
-    state, arrays = _store.load(tmp_path / "c", format=FORMAT, version=VERSION)
+    _, arrays = _store.load(tmp_path / "c", format=FORMAT, version=VERSION)
     assert arrays["history.loss"].tolist() == epochs
     assert model.fit(X, y, **given).history_["loss"] == epochs
 
