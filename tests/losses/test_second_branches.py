@@ -587,3 +587,71 @@ def test_no_class_of_a_row_of_weight_0(name, bad):
     torch.testing.assert_close(call(LOGITS, given, token_weight=weight), want)
     with pytest.raises(ValueError, match=r"`target` must be .*got -?\d+ at \[1\]"):
         call(LOGITS, given, token_weight=torch.ones(5).double())
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_a_weight_for_each_class_has_as_many_as_that_axis(axis):
+    """Whatever the other axes have."""
+    x = random(2, 3, 4, seed=34)
+    classes = x.shape[axis]
+    target = torch.zeros([n for i, n in enumerate(x.shape) if i != axis % 3], dtype=torch.long)
+    weight = torch.arange(1.0, classes + 1).double()
+    log_p = x.log_softmax(axis)
+    cost = -log_p.select(axis, 0)
+    p = cost.neg().exp()
+    for call, name, want in (
+        (
+            lambda w: L.focal_loss(x, target, alpha=w, axis=axis),
+            "alpha",
+            ((1 - p) ** 2 * cost).mean(),
+        ),
+        (
+            lambda w: L.focal_loss(x, target, weight=w, axis=axis),
+            "weight",
+            ((1 - p) ** 2 * cost).mean(),
+        ),
+        (lambda w: L.cross_entropy(x, target, weight=w, axis=axis), "weight", cost.mean()),
+        (lambda w: L.nll_loss(log_p, target, weight=w, axis=axis), "weight", cost.mean()),
+    ):
+        torch.testing.assert_close(call(weight), want)
+        for other in {2, 3, 4} - {classes}:
+            with pytest.raises(ValueError, match=f"`{name}` must have one entry a class"):
+                call(torch.ones(other).double())
+
+
+def test_samples_are_indices():
+    x, w = random(2, 3, seed=35), random(4, 3, seed=36)
+    y, log_q = torch.tensor([0, 3]), torch.zeros(4).double()
+    for samples in (
+        torch.tensor([True, False, True, False]), torch.tensor([0.0, 1.0]), torch.tensor([[0, 1]]),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="`samples` must hold the indices of sampled classes"):
+            L.linear_sampled_cross_entropy(x, w, y, samples, log_q)
+    for bad in (-1, 4):
+        with pytest.raises(
+            ValueError, match=rf"`samples` must hold classes, 0 to 3, got {bad} at \[1\]"
+        ):
+            L.linear_sampled_cross_entropy(x, w, y, torch.tensor([0, bad]), log_q)
+
+
+def test_a_teachers_module_is_to_give_its_own_parts():
+    module = torch.nn.Linear(3, 3).double()
+    with pytest.raises(TypeError, match=r"and its \.bias as teacher_bias"):
+        L.linear_kl_div(LOGITS, HEAD, OTHER, module)
+    with pytest.raises(TypeError, match=r"and its \.bias as linear_bias"):
+        L.linear_kl_div(LOGITS, module, OTHER, HEAD)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "log_prob", "kl_div"])
+def test_autocast_leaves_float64_alone(loss):
+    """As torch's own products do; of float32 it takes bfloat16."""
+    call = {
+        "cross_entropy": lambda x, w: L.linear_cross_entropy(x, w, TRUE),
+        "log_prob": lambda x, w: L.linear_log_prob(x, w, TRUE),
+        "kl_div": lambda x, w: L.linear_kl_div(x, w, OTHER.to(x.dtype), w),
+    }[loss]
+    w = random(3, 3, seed=37)
+    alone, single = call(LOGITS, w), call(LOGITS.float(), w.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(call(LOGITS, w), alone)
+        assert not torch.equal(call(LOGITS.float(), w.float()), single)

@@ -562,3 +562,50 @@ def test_jackknife_of_very_few_rows(counts):
     want = n * plugin(counts) - (n - 1) / n * sum(k * h for k, h in zip(counts, left, strict=True))
     found = m.estimate_entropy(np.repeat(np.arange(len(counts)), counts), method="jackknife")
     assert_allclose(found.value, want if n > 1 else 0.0, rtol=1e-12, atol=1e-15)
+
+
+def shrunken(counts):
+    """James and Stein's entropy as Hausser and Strimmer (2009) write it, over what was seen."""
+    n, k = sum(counts), len(counts)
+    p = [c / n for c in counts]
+    far = sum((1 / k - share) ** 2 for share in p)
+    towards = 1.0 if not far else (1 - sum(s * s for s in p)) / ((n - 1) * far)
+    towards = min(1.0, max(0.0, towards))
+    q = [towards / k + (1 - towards) * share for share in p]
+    return -sum(s * math.log(s) for s in q)
+
+
+def test_shrunken_information_is_never_below_0():
+    """The table of both shrinks more than each alone, so that their sum may be less."""
+    luck, below = np.random.default_rng(11), 0
+    for _ in range(30):
+        x, y = luck.integers(0, 3, 12), luck.integers(0, 2, 12)
+        parts = [
+            list(Counter(z).values()) for z in (x.tolist(), y.tolist(), zip(x, y, strict=True))
+        ]
+        want = shrunken(parts[0]) + shrunken(parts[1]) - shrunken(parts[2])
+        below += want < -1e-6
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = m.estimate_mutual_information(x, y, method="shrinkage")
+        assert_allclose(found.value, max(0.0, want), atol=1e-12)
+    assert below > 2
+
+
+def test_columns_that_tell_the_same_stand_as_in_the_table():
+    """However they were asked for."""
+    table = {"a": [0, 1, 0, 1], "y": ["p", "q", "p", "q"], "b": [1, 0, 1, 0], "c": [5, 7, 5, 7]}
+    for columns in (None, ["c", "b", "a"], ["b", "c", "a"], ["a", "b", "c"]):
+        assert [f.name for f in m.rank_features(table, "y", columns=columns)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("axis", [(2, 0), (0, 2), (1, 0), (-1, 0, 1), (1,), 0])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_bad_entry_is_named_where_it_stands(axis, library):
+    """In the order of the array's own axes, whatever the order of the outcomes'."""
+    for place in ((1, 2, 3), (0, 1, 2), (1, 0, 3)):
+        p = np.full((2, 3, 4), 0.25)
+        p[place] = -1.0
+        given = torch.from_numpy(p) if library == "torch" else p
+        with pytest.raises(ValueError, match=rf"non-negative, got -1 at \[{place[0]}, {place[1]}, {place[2]}\]"):  # fmt: skip
+            m.entropy(given, axis=axis)

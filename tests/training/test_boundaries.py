@@ -19,9 +19,12 @@ from xent.training import (
 from xent.training._checkpoint import FORMAT, VERSION, Checkpoint
 from xent.training._data.idx import read_idx
 from xent.training._fit.dense import read_dense
-from xent.training._fit.plan import read_device
+from xent.training._fit.plan import Plan, read_device
 from xent.training._fit.record import label_scores
+from xent.training._loop import first_layers
+from xent.training._objectives import objective_of
 from xent.training._split import fold_of_rows, hold_out
+from xent.training._steps import Batches, LinearSteps, NetworkSteps, network_of
 
 
 def test_so_many_rows_are_held_out():
@@ -37,6 +40,26 @@ def test_so_many_rows_are_held_out():
         assert np.bincount(labels[~found], minlength=2).min() >= 1
     with pytest.raises(ValueError, match="must have two rows of a class to hold one out"):
         hold_out(np.arange(4), 0.5, 0)
+
+
+def test_no_class_is_held_out_whole():
+    """What more than one row is missing goes to those that have a second row, and no further."""
+    for rows, share, held in (
+        ([1, 1, 1, 1, 8], 0.5, [0, 0, 0, 0, 6]),
+        ([1, 2, 9], 0.75, [0, 1, 8]),
+    ):
+        labels = np.repeat(np.arange(len(rows)), rows)
+        out = hold_out(labels, share, 0)
+        assert np.bincount(labels[out], minlength=len(rows)).tolist() == held
+
+
+def test_the_rows_held_out_are_drawn():
+    """By the seed, and not the first ones; the same by the same."""
+    labels = np.repeat([0, 1], 40)
+    drawn = [hold_out(labels, 0.25, seed) for seed in range(5)]
+    assert all((hold_out(labels, 0.25, seed) == drawn[seed]).all() for seed in range(5))
+    assert len({tuple(np.flatnonzero(d)) for d in drawn}) == 5
+    assert all(not d[:10].all() for d in drawn)
 
 
 def test_folds_may_be_as_many_as_rows():
@@ -123,6 +146,33 @@ def test_a_run_that_stops_early_is_written_to_its_end(tmp_path):
     _, arrays = _store.load(tmp_path / "c", format=FORMAT, version=VERSION)
     assert arrays["history.loss"].tolist() == epochs
     assert model.fit(X, y, **given).history_["loss"] == epochs
+
+
+@pytest.mark.parametrize("kind", [LinearSteps, NetworkSteps])
+def test_a_batch_divides_by_its_rows_and_not_by_their_weights(kind):
+    """Weights are 1 in the mean over all rows, so that a batch of heavy rows is a longer step."""
+    luck = np.random.default_rng(5)
+    x, y = luck.normal(size=(6, 2)).astype(np.float32), np.array([0, 2, 1, 1, 0, 2])
+    w = np.array([0.5, 3.0, 0.0, 0.5, 1.5, 0.5])
+    layers = first_layers([2, 3], np.random.RandomState(1))
+    plan = Plan("cross_entropy", 1, 2, 0.3, "sgd", "cpu")
+    how = Batches(x, y, w, "cpu"), objective_of("cross_entropy"), plan, {}
+    order = [torch.tensor([1, 0]), torch.tensor([2, 3]), torch.tensor([5])]
+    start = layers if kind is LinearSteps else network_of(layers)
+    steps = kind(start, *how)
+    total, _ = steps.epoch(order, 0.3)
+    weight, bias, cost = layers[0][0].astype(float), layers[0][1].astype(float), 0.0
+    for batch in order:
+        rows = batch.numpy()
+        z = x[rows] @ weight.T + bias
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        cost -= (w[rows] * np.log(p[np.arange(len(rows)), y[rows]])).sum()
+        slope = (p - np.eye(3)[y[rows]]) * w[rows, None] / len(rows)
+        weight, bias = weight - 0.3 * slope.T @ x[rows], bias - 0.3 * slope.sum(0)
+    ((found, offset),) = steps.layers()
+    np.testing.assert_allclose(found, weight, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(offset, bias, rtol=1e-5, atol=1e-7)
+    assert total == pytest.approx(cost, rel=1e-5)
 
 
 # ------------------------------------------------------------------ rows, and files of them

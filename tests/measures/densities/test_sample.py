@@ -102,6 +102,7 @@ def test_a_distribution_is_no_distance_from_its_own_shares():
         (lambda: js_divergence(X, stats.norm(0, 1)), "be discrete and the only distribution"),
         (lambda: cross_entropy([], stats.norm(0, 1)), "must be a sample, one outcome"),
         (lambda: cross_entropy(stats.norm(0, 1), X), "`q` must be a distribution of scipy.stats"),
+        (lambda: cross_entropy(pd.Series([0.0, 1.0], [2, 3]), stats.norm()), "For shares pass"),
         (
             lambda: cross_entropy(
                 pd.Series(list("aab")).value_counts(normalize=True), stats.norm()
