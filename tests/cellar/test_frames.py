@@ -188,6 +188,11 @@ def test_levels_are_one_however_they_are_spelt():
     codes = codes_of(Frame(pd.DataFrame({"c": years})).column("c").names(), ("2021", "2020"))
     assert codes.tolist() == [1, 2, 0]
     assert merged((False, True), ("false", "true")) == (False, True)
+    for text, known in (  # numbers are found again in text, whole ones without a point
+        (["1", "2.5", "3.0", None], (1.0, 2.5)),
+        (["1", "2.5", "7"], (1, 2.5)),
+    ):
+        assert codes_of(names(text), known).tolist() == [0, 1, *[2] * (len(text) - 2)]
     for one, other, both in (
         (("false",), ("true",), ("false", "true")),  # nobody has said that these are booleans
         (("true", "false"), ("false",), ("false", "true")),
