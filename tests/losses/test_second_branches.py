@@ -640,18 +640,3 @@ def test_a_teachers_module_is_to_give_its_own_parts():
         L.linear_kl_div(LOGITS, HEAD, OTHER, module)
     with pytest.raises(TypeError, match=r"and its \.bias as linear_bias"):
         L.linear_kl_div(LOGITS, module, OTHER, HEAD)
-
-
-@pytest.mark.parametrize("loss", ["cross_entropy", "log_prob", "kl_div"])
-def test_autocast_leaves_float64_alone(loss):
-    """As torch's own products do; of float32 it takes bfloat16."""
-    call = {
-        "cross_entropy": lambda x, w: L.linear_cross_entropy(x, w, TRUE),
-        "log_prob": lambda x, w: L.linear_log_prob(x, w, TRUE),
-        "kl_div": lambda x, w: L.linear_kl_div(x, w, OTHER.to(x.dtype), w),
-    }[loss]
-    w = random(3, 3, seed=37)
-    alone, single = call(LOGITS, w), call(LOGITS.float(), w.float())
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(call(LOGITS, w), alone)
-        assert not torch.equal(call(LOGITS.float(), w.float()), single)
