@@ -105,6 +105,22 @@ def test_how_much_a_sentence_quotes():
         assert said == f"`x` must be short, got {whole}."
 
 
+def test_a_word_is_one_of_some_or_near_one():
+    allowed = ("mean", "sum", "none")
+    assert [_check.option("how", word, allowed) for word in allowed] == list(allowed)
+    start = "`how` must be 'mean', 'sum' or 'none', got "
+    for value, rest in (
+        ("men", "'men'. Did you mean 'mean'?"),
+        ("Sum", "'Sum'. Did you mean 'sum'?"),
+        ("total", "'total'."),
+        (None, "None. Did you mean 'none'?"),
+        (3, "3."),
+    ):
+        with pytest.raises(ValueError) as caught:
+            _check.option("how", value, allowed)
+        assert str(caught.value) == start + rest
+
+
 def test_numbers_of_things():
     assert _check.count(1, "row") == "1 row"
     assert _check.count(0, "row") == "0 rows"

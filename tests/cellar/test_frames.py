@@ -146,6 +146,11 @@ def test_arrays_and_what_is_no_table():
             (array, "`X` must be a data frame in memory that narwhals reads")
             for array in ([[1]], np.ones((2, 2)), np.array(["a", "b"]), np.array([[["a"]]]))
         ),
+        (
+            pa.table([[1], [2], [3]], names=["a", "b", "b"]),
+            "must name each column once, got 'b' twice",
+        ),
+        (pd.DataFrame([[1, 2, 3]], columns=["a", 7, 7]), "must name each column once, got 7 twice"),
         ({"a": [1], "b": [1, 2]}, "`X` must have columns of one length, got '1' and '2'"),
     ):
         with pytest.raises((TypeError, ValueError), match=sentence):

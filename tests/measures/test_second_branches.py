@@ -14,6 +14,7 @@ from scipy import sparse, stats
 from scipy.spatial.distance import jensenshannon
 from scipy.special import digamma
 from scipy.stats import multivariate_normal
+from sklearn.metrics import normalized_mutual_info_score
 
 from xent import measures as m
 from xent._kernels.distributions.counts import LOOKED_AT, count_pairs
@@ -609,3 +610,21 @@ def test_a_bad_entry_is_named_where_it_stands(axis, library):
         given = torch.from_numpy(p) if library == "torch" else p
         with pytest.raises(ValueError, match=rf"non-negative, got -1 at \[{place[0]}, {place[1]}, {place[2]}\]"):  # fmt: skip
             m.entropy(given, axis=axis)
+
+
+@pytest.mark.parametrize("average", ["arithmetic", "geometric", "min", "max", "joint"])
+@pytest.mark.parametrize("library", ["numpy", "torch", "sparse"])
+def test_what_shared_information_is_a_share_of(average, library):
+    """Of columns that differ in their entropy: scikit-learn's four means, and the entropy of both."""
+    x, y = [0, 0, 1, 1, 2, 2, 3, 0], [0, 0, 0, 1, 1, 1, 1, 0]
+    table = np.histogram2d(x, y, [4, 2])[0]
+    if average == "joint":
+        p = table[table > 0] / 8
+        want = m.mutual_information(table / 8) / -(p * np.log(p)).sum()
+    else:
+        want = normalized_mutual_info_score(x, y, average_method=average)
+    for given in (table, table.T):
+        held = {"numpy": given, "torch": torch.from_numpy(given.copy()),
+                "sparse": sparse.csr_array(given)}[library]  # fmt: skip
+        found = m.normalized_mutual_information(m.Counts(held), average=average)
+        assert_allclose(float(found), want, rtol=1e-9)

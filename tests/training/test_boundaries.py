@@ -81,8 +81,10 @@ def test_a_label_that_is_as_probable_as_not_is_there():
     model.intercepts_[0][:] = 0.0
     assert model.predict_proba([[0.0]]).tolist() == [[0.5, 0.5]]
     assert model.predict([[0.0], [2.0], [-2.0]]).tolist() == [[1, 1], [1, 0], [0, 1]]
-    scores = label_scores(np.array([[0.0, 0.0, 1.0, -1.0]]), np.array([[1, 0, 1, 1]]))
-    assert scores["validation_accuracy"] == 0.5
+    logits = np.array([[0.0, 0.0, 1.0, -1.0]])
+    for truth, right in ((1, 0.75), (0, 0.25)):
+        scores = label_scores(logits, np.full((1, 4), truth))
+        assert scores["validation_accuracy"] == right
 
 
 # ------------------------------------------------------------------ checkpoints
