@@ -640,3 +640,20 @@ def test_a_teachers_module_is_to_give_its_own_parts():
         L.linear_kl_div(LOGITS, HEAD, OTHER, module)
     with pytest.raises(TypeError, match=r"and its \.bias as linear_bias"):
         L.linear_kl_div(LOGITS, module, OTHER, HEAD)
+
+
+def test_a_product_of_two_weights_is_not_rounded_to_float32():
+    """In sums of thousands of answers its rounding would be all that is wrong: by NumPy's float64."""
+    right = 0
+    for seed in range(24):
+        luck = np.random.default_rng(seed)
+        x = luck.normal(size=(512, 8)).astype(np.float32)
+        w, v = (luck.uniform(1, 2, 8).astype(np.float32) for _ in range(2))
+        v[1:], w[1:] = v[0], w[0]
+        cost = np.logaddexp(0, -x.astype(np.float64)) * w.astype(np.float64) * v.astype(np.float64)
+        found = L.binary_cross_entropy_with_logits(
+            torch.from_numpy(x), torch.ones(512, 8), torch.from_numpy(w),
+            pos_weight=torch.from_numpy(v), reduction="sum",
+        )  # fmt: skip
+        right += np.float32(cost.sum()) == found.item()
+    assert right >= 22
