@@ -15,8 +15,9 @@ import pyarrow as pa
 import pytest
 
 from xent import _table
+from xent._check import spelling
 from xent._table import Csv
-from xent._table.files import compression, dialect
+from xent._table.files import compression, dialect, unpacked
 from xent._table.files.blocks import check_json, read_csv, wider_type
 from xent._table.frames import read_at_once
 from xent._table.frames.at_once import FLAG_FORM, NUMBER_FORM, OTHER_FORM
@@ -282,3 +283,77 @@ def test_what_gives_its_rows_but_once_is_read_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os.path, "isfile", lambda _: False)
     with pytest.raises(pa.ArrowInvalid, match="conversion error"):
         read_csv(tmp_path / "t.csv", ".csv", (), None, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (["2026-01-05", "2026-01-06"], "Make them dates where the table is read"),
+        (["2026-1-5", "2026-01-06"], "Write them as 2026-11-30"),
+        (["2026/01/05", "2026/01/06"], "Write them as 2026-11-30"),
+    ],
+)
+def test_dates_that_no_reader_knows_are_to_be_written_otherwise(days, said):
+    """On a command line; in Python all of them are made dates."""
+    with spelling({"na": "--na"}), pytest.warns(UserWarning, match=rf"read as names. {said}\."):
+        assert doubt_names("X", "day", [(day, 2) for day in days])
+    with pytest.warns(UserWarning, match="Make them dates where the table is read"):
+        assert doubt_names("X", "day", [(day, 2) for day in days])
+
+
+def test_arrays_of_other_lengths_are_named(tmp_path):
+    np.savez(tmp_path / "t.npz", one=np.zeros((3, 2)), other=np.zeros(3), last=np.zeros(4))
+    for read in (lambda p: list(_table.scan(p)), _table.read):
+        with pytest.raises(ValueError, match="'one' has 3 rows and 'last' has 4"):
+            read(tmp_path / "t.npz")
+
+
+def test_how_large_something_may_unpack_to(tmp_path):
+    """What an outer call allows stands within; the limits themselves are within them."""
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(b"x" * 100)
+    usual = unpacked.text_limit(path)
+    with unpacked.up_to(7):
+        with unpacked.up_to(None):
+            assert unpacked.text_limit(path) == unpacked.cells_limit() == 7
+        with unpacked.up_to(9):
+            unpacked.check_sizes(path, 1, 9, 1)
+            with pytest.raises(ValueError, match="unpacked it would be larger than 0 MB"):
+                unpacked.check_sizes(path, 1, 10, 1)
+        unpacked.check_columns(path, unpacked.MOST_COLUMNS + 1)
+    assert unpacked.text_limit(path) == usual == 256_000_000
+    unpacked.check_columns(path, unpacked.MOST_COLUMNS)
+    with pytest.raises(ValueError, match="it has more than 131,072 columns"):
+        unpacked.check_columns(path, unpacked.MOST_COLUMNS + 1)
+    unpacked.check_sizes(path, 1, 1_000_000_000, 400)
+    unpacked.check_sizes(path, 3_000_000, 1_200_000_000, 400)
+    for packed, size in ((1, 1_000_000_001), (3_000_000, 1_200_000_001)):
+        with pytest.raises(ValueError, match=r"larger than 1,[02]00 MB\."):
+            unpacked.check_sizes(path, packed, size, 400)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rest"),
+    [
+        ("A.CSV.GZ", "gzip", "a.csv"), ("a.csv.gz", "gzip", "a.csv"), ("t.Bz2", "bzip2", "t"),
+        ("t.ZST", "zstd", "t"), ("t.zstd", "zstd", "t"), ("t.XZ", "xz", "t"), ("t.csv", "", "t.csv"),
+        ("gz", "", "gz"), ("T.GZ.csv", "", "t.gz.csv"),
+    ],
+)  # fmt: skip
+def test_how_a_name_says_that_it_is_packed(tmp_path, name, kind, rest):
+    """In capitals too, and what is written under it is packed so."""
+    assert (compression.of_name(name), compression.without_suffix(name)) == (kind, rest)
+    with open(tmp_path / name, "wb") as plain, compression.writing(plain, name) as file:
+        file.write(b"some text")
+    assert compression.of_bytes((tmp_path / name).read_bytes()[:10]) == kind
+    with open(tmp_path / name, "rb") as raw, compression.reading(raw, name) as file:
+        assert file.read() == b"some text"
+
+
+def test_a_way_out_is_told_to_who_reads(tmp_path):
+    for name, way in (("t.xlsx", "Save the sheet as CSV."), ("t.pkl", "A pickle may run anything")):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(ValueError, match=way):
+            _table.read(tmp_path / name)
+        with pytest.raises(ValueError, match=rf"`path` must end in .*, got .*{name}'\.$"):
+            _table.write(tmp_path / name, {"a": np.zeros(1)})

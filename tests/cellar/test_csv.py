@@ -51,6 +51,29 @@ def test_what_cannot_be(tmp_path, options, sentence):
         assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["separator", "decimal"])
+def test_signs_between_and_within_columns(name):
+    for sign in ("", "ab", "\r", "\n", '"', "é"):
+        with pytest.raises(ValueError, match=f"`{name}` must be one ASCII character, got"):
+            Csv(**{name: sign})
+    for sign in (";", "\t", "|", " ", "'", ","):
+        assert getattr(Csv(**{name: sign}), name) == sign
+    assert [Csv().between(kind) for kind in (".csv", ".tsv")] == [",", "\t"]
+    assert Csv(decimal=",").between(".tsv") == "\t"
+    with pytest.raises(ValueError, match="must differ from the decimal point, got '\\|' for both"):
+        Csv("|", "|").between(".tsv")
+
+
+def test_as_many_commas_as_semicolons_are_between_columns(tmp_path):
+    """The advice on semicolons is for a header that has more of them."""
+    path = tmp_path / "t.csv"
+    for header, semicolons in (("a;b,c", False), ("a;b;c,d", True), ("a;b,c,d", False)):
+        path.write_text(f"{header}\n1,2,3,4,5\n")
+        said = "by commas, got semicolons" if semicolons else "[Ee]xpected .* columns, got 5"
+        with pytest.raises(ValueError, match=said):
+            _table.read(path)
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
 def test_semicolons_are_wrong_where_commas_are_meant(tmp_path, name):
     """Between tabs they are text: what is wrong there is something else."""

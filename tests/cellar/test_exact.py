@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from xent._table.frames import exact
+from xent._table.frames import Frame, exact
+from xent._table.frames.exact import refuse_rounded
 
 FAR = 2**53
 WHOLE = [0, 5, FAR - 1, FAR, FAR + 1, FAR + 2, -FAR, -FAR - 1, -FAR - 2]
@@ -152,3 +153,17 @@ def test_a_far_number_is_found_beside_what_is_missing():
     assert exact.any_far(np.array([0, "x"], object))
     for values in ([], [np.nan], [np.nan, 2.0**53 - 1], [2**53 - 1, 1 - 2**53]):
         assert not exact.any_far(np.array(values)), values
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_whole_numbers_beside_fractions(sign):
+    """From 2^53 on a float may stand for two of them: there each is looked at by itself."""
+    for many, rounded in ((2**53 - 1, False), (2**53, False), (2**53 + 1, True), (2**54 + 2, True),
+                          (2**54 + 4, False)):  # fmt: skip
+        column = Frame({"c": [0.5, sign * many, None]}).column("c")
+        if rounded:
+            with pytest.raises(ValueError, match=f"floats tell apart, got {sign * many}"):
+                refuse_rounded("X", column.in_question())
+        else:
+            refuse_rounded("X", column.in_question())
+            assert column.floats()[:2].tolist() == [0.5, float(sign * many)]

@@ -146,6 +146,11 @@ def test_arrays_and_what_is_no_table():
             (array, "`X` must be a data frame in memory that narwhals reads")
             for array in ([[1]], np.ones((2, 2)), np.array(["a", "b"]), np.array([[["a"]]]))
         ),
+        (
+            pa.table([[1], [2], [3]], names=["a", "b", "b"]),
+            "must name each column once, got 'b' twice",
+        ),
+        (pd.DataFrame([[1, 2, 3]], columns=["a", 7, 7]), "must name each column once, got 7 twice"),
         ({"a": [1], "b": [1, 2]}, "`X` must have columns of one length, got '1' and '2'"),
     ):
         with pytest.raises((TypeError, ValueError), match=sentence):
@@ -153,7 +158,7 @@ def test_arrays_and_what_is_no_table():
 
 
 @pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
-@pytest.mark.parametrize("unit", ["100ns", "10ms", "7D", "15m", "1000ps"])
+@pytest.mark.parametrize("unit", ["100ns", "10ms", "7D", "15m", "1000ps", "D", "h", "us"])
 def test_every_unit_of_numpy(tmp_path, kind, unit):
     """Against NumPy's own nanoseconds: steps of a unit, too, and units that Arrow has not."""
     values = np.array([12_345, -1000, 0]).astype(f"{kind}[{unit}]")
@@ -188,6 +193,21 @@ def test_levels_are_one_however_they_are_spelt():
     codes = codes_of(Frame(pd.DataFrame({"c": years})).column("c").names(), ("2021", "2020"))
     assert codes.tolist() == [1, 2, 0]
     assert merged((False, True), ("false", "true")) == (False, True)
+    for text, known in (  # numbers are found again in text, whole ones without a point
+        (["1", "2.5", "3.0", None], (1.0, 2.5)),
+        (["1", "2.5", "7"], (1, 2.5)),
+    ):
+        assert codes_of(names(text), known).tolist() == [0, 1, *[2] * (len(text) - 2)]
+    for one, other, both in (
+        (("false",), ("true",), ("false", "true")),  # nobody has said that these are booleans
+        (("true", "false"), ("false",), ("false", "true")),
+        ((False,), ("true",), (False, True)),
+        (("false",), (True,), (False, True)),
+        ((False, True), ("maybe",), ("false", "maybe", "true")),
+        ((), (True,), (True,)),
+    ):
+        found = merged(one, other)
+        assert (found, list(map(type, found))) == (both, list(map(type, both)))
     assert merged(("b", "a"), ()) == ("b", "a")
     assert merged(("b", "a"), ("c",)) == ("a", "b", "c")
 

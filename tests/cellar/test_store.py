@@ -133,6 +133,39 @@ def test_damage_is_noticed_in_what_is_mapped(good, tmp_path):
         _store.load(tmp_path / "bad", format="xent.test", version=2, mmap=True)
 
 
+def test_what_fails_at_the_end_is_named_by_its_own_name(tmp_path):
+    """Not by that of the hidden file, of which nothing is left."""
+    path = tmp_path / "a.xent"
+    with pytest.raises(OSError, match=r"a\.xent") as caught, _store.writing(path) as file:  # noqa: PT012
+        file.write(b"x")
+        path.mkdir()
+    assert caught.value.filename == str(path)
+    assert ".tmp" not in str(caught.value)
+    assert [left.name for left in tmp_path.iterdir()] == ["a.xent"]
+    with pytest.raises(FileNotFoundError, match="other"), _store.writing(tmp_path / "b"):
+        (tmp_path / "other").read_bytes()  # what is read keeps its name
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("f8", "shape", [4, 1]), ("f8", "shape", [1, 4]), ("f8", "dtype", "I64"),
+     ("u1", "dtype", "I8"), ("none", "shape", [3, 0]), ("single", "shape", [1])],
+)  # fmt: skip
+@pytest.mark.parametrize("mmap", [False, True])
+def test_the_same_bytes_as_another_array_are_damage(good, tmp_path, name, key, value, mmap):
+    """The sums know the type and the shape: no byte of the array itself has changed."""
+    length = int.from_bytes(good[:8], "little")
+    header = json.loads(good[8 : 8 + length])
+    assert header[name][key] != value
+    header[name][key] = value
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    bad = tmp_path / "bad"
+    bad.write_bytes(len(head).to_bytes(8, "little") + head + good[8 + length :])
+    with pytest.raises(ValueError, match="its checksums do not match"):
+        _store.load(bad, format="xent.test", version=2, mmap=mmap)
+
+
 @pytest.mark.parametrize("which", ["state", "checksums"])
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "7", "{"])
 def test_json_that_is_no_state_is_refused(good, tmp_path, which, text):

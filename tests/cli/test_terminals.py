@@ -1,11 +1,14 @@
 """A stranger's labels, columns and file names reach no terminal and no page as commands."""
 
 import csv
+import html
+import json
 import re
 
 import pytest
 from typer.testing import CliRunner
 
+from xent._terminal import SPELT
 from xent.cli import app
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31m\u202ered\u2066\x00\r"
@@ -101,3 +104,21 @@ def test_chinese_labels_stand_in_line(run, tmp_path):
     zh = next(line for line in bars if line.startswith("  猫"))
     dog = next(line for line in bars if line.startswith("  dog"))
     assert zh.index("█") + 1 == dog.index("█")  # one letter, two columns
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin1", "gbk"])
+def test_what_an_encoding_lacks_in_each_kind_of_text(encoding):
+    """JSON stays JSON with the same letters, pages stay pages; plain text has plain signs."""
+    said = {"a": "×é猫😀█", "b": [1, "…"]}
+    for value in (said, said["b"], [said], said["a"]):
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        written = text.encode(encoding, SPELT).decode(encoding)
+        if isinstance(value, str):
+            continue  # text in quotes is no document
+        assert json.loads(written) == value
+    page = f"<p>{said['a']}</p>".encode(encoding, SPELT).decode(encoding)
+    assert html.unescape(page) == f"<p>{said['a']}</p>"
+    plain = "猫😀 10 × 3 █▉…".encode("ascii", SPELT).decode()
+    assert plain == "\\u732b\\ud83d\\ude00 10 x 3 ##~"
+    with pytest.raises(UnicodeEncodeError):
+        "CASE\n WHEN '猫😀\u2026\ua000'".encode("ascii", SPELT)

@@ -421,3 +421,239 @@ def test_of_several_bad_probabilities_the_first_is_named(loss):
     }[loss]
     with pytest.raises(ValueError, match=r"`target` must be non-negative, got -0.25 at \[2, 1\]"):
         call()
+
+
+ANSWERS = {
+    "logits": lambda x, t, **o: L.binary_cross_entropy_with_logits(x, t, **o),
+    "probabilities": lambda x, t, **o: L.binary_cross_entropy(x.sigmoid(), t, **o),
+    "focal": lambda x, t, **o: L.sigmoid_focal_loss(x, t, **o),
+    "multilabel": lambda x, t, **o: L.multilabel_soft_margin_loss(x, t, **o),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("by", ["weight", "token_weight", "ignore_index", "both"])
+def test_statistics_of_answers_leave_out_what_is_none(name, by):
+    """By whichever option it is told that nothing is known there."""
+    x = random(3, 3, seed=30)
+    known = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
+    t = torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 1]], dtype=torch.float64)
+    rows = known != 0
+    given = t.where(rows.unsqueeze(1), -1.0 if by == "ignore_index" else float("nan"))
+    of_rows = known if name == "multilabel" else known.unsqueeze(1)
+    options = {"weight": known.unsqueeze(1), "token_weight": of_rows, "ignore_index": -1}
+    if by == "both":
+        o = {"weight": known.unsqueeze(1), "token_weight": torch.ones_like(of_rows)}
+    else:
+        o = {by: options[by]}
+    _, stats = ANSWERS[name](x, given, stats=True, **o)
+    log_prob = -torch.nn.functional.binary_cross_entropy_with_logits(x, t, reduction="none")
+    torch.testing.assert_close(stats.log_prob, log_prob * rows.unsqueeze(1))
+    right = ((x > 0) == (t > 0.5))[rows].double().mean()
+    torch.testing.assert_close(stats.accuracy, right)
+
+
+@pytest.mark.parametrize("kept", [[3, 1, 0, 2], [0, 0, 0, 0], [3, 3, 3, 3]])
+@pytest.mark.parametrize("mean_over", ["answers", "tokens"])
+def test_what_a_policys_loss_is_the_mean_of(kept, mean_over):
+    """Where the sampler is the policy itself each token costs minus its answer's advantage."""
+    x, w = random(4, 3, 2, seed=31), random(5, 2, seed=32)
+    y = torch.tensor([[1] * k + [-100] * (3 - k) for k in kept])
+    a = torch.tensor([1.0, -2.0, 0.5, 4.0], dtype=torch.float64)
+    tokens = torch.tensor(kept, dtype=torch.float64)
+    each = -a * (tokens > 0)
+    sums = -a * tokens
+    want = {
+        "none": each,
+        "sum": (each if mean_over == "answers" else sums).sum(),
+        "mean": each.mean() if mean_over == "answers" else sums.sum() / max(1, sum(kept)),
+    }
+    for reduction, value in want.items():
+        found = L.linear_grpo(x, w, y, a, mean_over=mean_over, reduction=reduction)
+        torch.testing.assert_close(found, value)
+
+
+@pytest.mark.parametrize("several", [range(1, 3), {1, 2}, frozenset((2, 1)), [np.int64(1), 2]])
+def test_ignored_classes_in_any_collection(several):
+    want = L.cross_entropy(LOGITS[[0, 4]], TRUE[[0, 4]])
+    for loss in (
+        L.cross_entropy,
+        lambda x, t, **o: L.nll_loss(x.log_softmax(1), t, **o),
+        lambda x, t, **o: L.focal_loss(x, t, gamma=0.0, **o),
+        lambda x, t, **o: L.linear_cross_entropy(x, HEAD, t, **o),
+    ):
+        given = TRUE.where(TRUE >= 0, 1)
+        torch.testing.assert_close(loss(LOGITS, given, ignore_index=several), want)
+
+
+@pytest.mark.parametrize("name", ["logits", "probabilities", "focal"])
+@pytest.mark.parametrize("which", ["weight", "pos_weight", "token_weight"])
+@pytest.mark.parametrize("beside", ["", "weight", "token_weight", "ignore_index"])
+def test_a_bad_weight_is_named_whatever_is_beside_it(name, which, beside):
+    if which == beside or (name == "focal" and which == "pos_weight"):
+        return
+    o = {which: torch.tensor([[1.0, 2.0, -1.0]], dtype=torch.float64)}
+    if beside:
+        o[beside] = -1 if beside == "ignore_index" else torch.ones(5, 1, dtype=torch.float64)
+    for stats in (False, True):
+        with pytest.raises(ValueError, match=rf"`{which}` must be finite .* got -1 at \[0, 2\]"):
+            ANSWERS[name](LOGITS, SHARES, stats=stats, **o)
+
+
+def test_the_advice_on_sums_looks_at_the_rows_that_count():
+    """Of a row of weight 0 nothing is asked, so neither what it sums to."""
+    x, p = LOGITS.log_softmax(1).float(), SHARES.float()
+    p[1] *= 1 + 2.0**-9
+    p[3] = 7.0
+    weight = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0])
+    with pytest.raises(ValueError, match=r"sum to 1 over .* got 1\.00.* at \[1\].*take log"):
+        L.kl_div(x, p, token_weight=weight, axis=1)
+    p[1] = 2.0
+    with pytest.raises(ValueError, match=r"sum to 1 over the classes, got 6 at \[1\]\.$"):
+        L.kl_div(x, p, token_weight=weight, axis=1)
+
+
+def test_a_teacher_may_be_certain():
+    """A log-probability of 0 leaves nothing to the classes that are not listed."""
+    classes = torch.tensor([[0], [2], [1], [1], [0]])
+    found = L.linear_kl_div(LOGITS, HEAD, teacher=(classes, torch.zeros(5, 1).double()))
+    want = torch.nn.functional.cross_entropy(LOGITS, classes[:, 0])
+    torch.testing.assert_close(found, want)
+    with pytest.raises(ValueError, match=r"`teacher` must .*got 1e-0?9 at \[0, 0\]"):
+        L.linear_kl_div(LOGITS, HEAD, teacher=(classes, torch.full((5, 1), 1e-9).double()))
+
+
+@pytest.mark.parametrize("axis", [True, False, 1.0, "1"])
+def test_an_axis_is_an_integer(axis):
+    for call in (
+        lambda: L.cross_entropy(LOGITS, TRUE, axis=axis),
+        lambda: L.nll_loss(LOGITS, TRUE, axis=axis),
+        lambda: L.focal_loss(LOGITS, TRUE, axis=axis),
+        lambda: L.kl_div(LOGITS, SHARES, axis=axis),
+        lambda: L.js_div(LOGITS, OTHER, axis=axis),
+        lambda: L.multilabel_soft_margin_loss(LOGITS, SHARES, axis=axis),
+    ):
+        with pytest.raises(TypeError, match="`axis` must be an integer or None, got"):
+            call()
+
+
+def test_both_weights_of_a_square():
+    w, rows = random(5, 3, seed=33).abs(), WEIGHTS.unsqueeze(1)
+    gaps, both = (LOGITS - OTHER) ** 2, w * rows
+    for reduction, want in (
+        ("none", gaps * both),
+        ("sum", (gaps * both).sum()),
+        ("mean", (gaps * both).sum() / both.sum()),
+    ):
+        found = L.mse_loss(LOGITS, OTHER, reduction=reduction, weight=w, token_weight=rows)
+        torch.testing.assert_close(found, want)
+
+
+@pytest.mark.parametrize("name", ["logits", "focal", "multilabel"])
+@pytest.mark.parametrize(
+    "shape", [{"softcap": 2.0}, {"temperature": 0.5}, {"softcap": 2.0, "temperature": 0.5}]
+)
+def test_statistics_of_answers_are_those_of_capped_and_scaled_logits(name, shape):
+    """Of two classes, with the logits 0 and z."""
+    _, stats = ANSWERS[name](LOGITS, SHARES, stats=True, **shape)
+    cap = shape.get("softcap")
+    z = LOGITS if cap is None else cap * torch.tanh(LOGITS / cap)
+    z = z / shape.get("temperature", 1.0)
+    both = torch.stack((torch.zeros_like(z), z), -1)
+    log_p = both.log_softmax(-1)
+    torch.testing.assert_close(stats.lse, both.logsumexp(-1))
+    torch.testing.assert_close(stats.entropy, -(log_p.exp() * log_p).sum(-1))
+    torch.testing.assert_close(
+        stats.log_prob, SHARES * log_p[..., 1] + (1 - SHARES) * log_p[..., 0]
+    )
+
+
+@pytest.mark.parametrize("bad", [3, 4, -1, 2**40])
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_no_class_of_a_row_of_weight_0(name, bad):
+    """The number of classes is the first that is none."""
+    call = {
+        "cross_entropy": L.cross_entropy,
+        "weighted": lambda x, t, **o: L.cross_entropy(x, t, weight=torch.ones(3).double(), **o),
+        "nll_loss": lambda x, t, **o: L.nll_loss(x.log_softmax(1), t, **o),
+        "focal_loss": lambda x, t, **o: L.focal_loss(x, t, label_smoothing=0.1, **o),
+        "linear_cross_entropy": lambda x, t, **o: L.linear_cross_entropy(x, HEAD, t, **o),
+    }[name]
+    given = TRUE.clone()
+    given[1] = bad
+    weight = torch.tensor([1.0, 0.0, 1.0, 2.0, 1.0], dtype=torch.float64)
+    rest = [0, 2, 3, 4]
+    want = call(LOGITS[rest], TRUE[rest], token_weight=weight[rest])
+    torch.testing.assert_close(call(LOGITS, given, token_weight=weight), want)
+    with pytest.raises(ValueError, match=r"`target` must be .*got -?\d+ at \[1\]"):
+        call(LOGITS, given, token_weight=torch.ones(5).double())
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_a_weight_for_each_class_has_as_many_as_that_axis(axis):
+    """Whatever the other axes have."""
+    x = random(2, 3, 4, seed=34)
+    classes = x.shape[axis]
+    target = torch.zeros([n for i, n in enumerate(x.shape) if i != axis % 3], dtype=torch.long)
+    weight = torch.arange(1.0, classes + 1).double()
+    log_p = x.log_softmax(axis)
+    cost = -log_p.select(axis, 0)
+    p = cost.neg().exp()
+    for call, name, want in (
+        (
+            lambda w: L.focal_loss(x, target, alpha=w, axis=axis),
+            "alpha",
+            ((1 - p) ** 2 * cost).mean(),
+        ),
+        (
+            lambda w: L.focal_loss(x, target, weight=w, axis=axis),
+            "weight",
+            ((1 - p) ** 2 * cost).mean(),
+        ),
+        (lambda w: L.cross_entropy(x, target, weight=w, axis=axis), "weight", cost.mean()),
+        (lambda w: L.nll_loss(log_p, target, weight=w, axis=axis), "weight", cost.mean()),
+    ):
+        torch.testing.assert_close(call(weight), want)
+        for other in {2, 3, 4} - {classes}:
+            with pytest.raises(ValueError, match=f"`{name}` must have one entry a class"):
+                call(torch.ones(other).double())
+
+
+def test_samples_are_indices():
+    x, w = random(2, 3, seed=35), random(4, 3, seed=36)
+    y, log_q = torch.tensor([0, 3]), torch.zeros(4).double()
+    for samples in (
+        torch.tensor([True, False, True, False]), torch.tensor([0.0, 1.0]), torch.tensor([[0, 1]]),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="`samples` must hold the indices of sampled classes"):
+            L.linear_sampled_cross_entropy(x, w, y, samples, log_q)
+    for bad in (-1, 4):
+        with pytest.raises(
+            ValueError, match=rf"`samples` must hold classes, 0 to 3, got {bad} at \[1\]"
+        ):
+            L.linear_sampled_cross_entropy(x, w, y, torch.tensor([0, bad]), log_q)
+
+
+def test_a_teachers_module_is_to_give_its_own_parts():
+    module = torch.nn.Linear(3, 3).double()
+    with pytest.raises(TypeError, match=r"and its \.bias as teacher_bias"):
+        L.linear_kl_div(LOGITS, HEAD, OTHER, module)
+    with pytest.raises(TypeError, match=r"and its \.bias as linear_bias"):
+        L.linear_kl_div(LOGITS, module, OTHER, HEAD)
+
+
+def test_a_product_of_two_weights_is_not_rounded_to_float32():
+    """In sums of thousands of answers its rounding would be all that is wrong: by NumPy's float64."""
+    right = 0
+    for seed in range(24):
+        luck = np.random.default_rng(seed)
+        x = luck.normal(size=(512, 8)).astype(np.float32)
+        w, v = (luck.uniform(1, 2, 8).astype(np.float32) for _ in range(2))
+        v[1:], w[1:] = v[0], w[0]
+        cost = np.logaddexp(0, -x.astype(np.float64)) * w.astype(np.float64) * v.astype(np.float64)
+        found = L.binary_cross_entropy_with_logits(
+            torch.from_numpy(x), torch.ones(512, 8), torch.from_numpy(w),
+            pos_weight=torch.from_numpy(v), reduction="sum",
+        )  # fmt: skip
+        right += np.float32(cost.sum()) == found.item()
+    assert right >= 22

@@ -70,6 +70,27 @@ def test_parts_add_up_in_any_order():
     assert_allclose(mutual_information(total), mutual_information(whole))
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_symbols_of_all_parts_stand_in_their_order(wide):
+    """Also of those that only one part has, dense or, of many pairs, sparse."""
+    n = 1500 if wide else 2
+    one = Counts.from_samples([*range(0, 2 * n, 2), 1], given=["c", "a"] * (n // 2) + ["b"])
+    two = Counts.from_samples(list(range(1, 2 * n, 2)), given=["d", "b"] * (n // 2))
+    if wide:
+        one, two = (
+            Counts.from_samples(range(k, 2 * n, 2), given=range(k, 2 * n, 2)) for k in (0, 1)
+        )
+    for total in (one + two, two + one):
+        columns = tuple(range(2 * n)) if wide else ("a", "b", "c", "d")
+        assert total.symbols == (tuple(range(2 * n)), columns)
+        table = total.values.toarray() if hasattr(total.values, "toarray") else total.values
+        where = np.argwhere(np.asarray(table))
+        if wide:
+            assert where.tolist() == [[i, i] for i in range(2 * n)]
+        else:
+            assert where.tolist() == [[0, 2], [1, 1], [1, 3], [2, 0], [3, 1]]
+
+
 def test_weights_and_missing():
     x = ["a", "b", None, "a"]
     found = Counts.from_samples(x, weights=[0.5, 1.0, 9.0, 0.5], missing="drop")

@@ -143,4 +143,4 @@ def test_batches_of_several_shapes(shape, name):
     q, model = drawn("Counts", make, (-1,), None, 2, shape)
     for case in TWO:
         hold(*case, [p, q], [shares, model], -1, tolerance, keepdims=True)
-        hold(*case, [q, p], [model, shares], -1, tolerance)
+        hold(*case, [q, p], [model, shares], -1, tolerance, keepdims=True)

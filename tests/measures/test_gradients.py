@@ -192,6 +192,13 @@ def test_dtype_of_the_result(dtype):
 def test_dtype_of_the_result_in_jax():
     for dtype in (jnp.float16, jnp.bfloat16, jnp.float32):
         assert m.entropy(jnp.asarray([0.5, 0.5], dtype=dtype)).dtype == jnp.float32
+    jax.config.update("jax_enable_x64", True)
+    try:  # where JAX computes in float64, the result is still of the argument's type
+        for dtype in (jnp.float16, jnp.float32, jnp.float64):
+            found = m.entropy(jnp.asarray([0.5, 0.5], dtype=dtype))
+            assert found.dtype == (jnp.float64 if dtype == jnp.float64 else jnp.float32)
+    finally:
+        jax.config.update("jax_enable_x64", False)
 
 
 def test_near_equal_tensors_are_never_negative():

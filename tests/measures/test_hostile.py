@@ -125,6 +125,17 @@ REFUSED = [
     ),
     (lambda: renyi_entropy([1.0], -1), "`alpha` must be at least 0, got -1."),
     (lambda: tsallis_entropy([1.0], INF), "`alpha` must be finite, got inf."),
+    *[
+        (
+            lambda a=alpha: f_divergence([1.0], [1.0], "alpha", alpha=a),
+            f"`alpha` must be finite and neither 0 nor 1, got {alpha}.",
+        )
+        for alpha in (0, 1, 1.0, INF, 1e-301)
+    ],
+    (
+        lambda: f_divergence([1.0], [1.0], "chi_square", alpha=2),
+        "`alpha` must be given for \"alpha\" and for nothing else, got 2 for 'chi_square'.",
+    ),
     (lambda: renyi_entropy([1.0], "2"), "`alpha` must be a number, got '2'."),
     (
         lambda: js_divergence([1.0], [1.0], weights=[1.0]),

@@ -2,20 +2,24 @@
 
 import math
 import re
+import warnings
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from scipy import stats
+from scipy import sparse, stats
 from scipy.spatial.distance import jensenshannon
 from scipy.special import digamma
 from scipy.stats import multivariate_normal
+from sklearn.metrics import normalized_mutual_info_score
 
 from xent import measures as m
 from xent._kernels.distributions.counts import LOOKED_AT, count_pairs
 from xent.measures.samples import _of_numbers
+from xent.measures.samples._result import doubt
 from xent.measures.samples._ties import has_ties
 
 
@@ -423,3 +427,204 @@ def test_a_product_is_as_exact_as_its_parts_together(measure):
         assert_allclose(found, sum(parts), rtol=1e-12)
     methods = {m.kl_divergence(a, b).method for a, b in zip(p, q, strict=True)}
     assert methods == {"closed form", "sum"}
+
+
+@pytest.mark.parametrize("side", ["model", "truth", "both"])
+def test_a_place_of_many_rows_of_either_sample_is_a_symbol(side):
+    """There the log of its shares, elsewhere that of the distances: by a slow loop."""
+    luck = np.random.default_rng(4)
+    x, y = luck.normal(size=12), luck.normal(size=17)
+    place = x[4]
+    if side != "truth":
+        y = np.concatenate([y, [place] * 3])
+    if side != "model":
+        x = np.concatenate([x, [place] * 3])
+        y = np.concatenate([y, [place]])
+    terms = []
+    for i, row in enumerate(x):
+        own = np.sort(np.abs(np.delete(x, i) - row))[2]
+        far = np.sort(np.abs(y - row))[2]
+        if own == 0 or far == 0:
+            terms.append(math.log((x == row).mean() / (y == row).mean()))
+        else:
+            terms.append(math.log(far / own) + math.log(len(y) / (len(x) - 1)))
+    found = m.estimate_kl_divergence(x, y, method="nearest_neighbors")
+    assert_allclose(found.value, np.mean(terms), rtol=1e-10)
+    assert not found.noise
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "bounds", "said"),
+    [
+        (-0.29, 0.1, {}, None),
+        (-0.31, 0.1, {}, "3.1 standard errors below 0"),
+        (-1e-10, 0.0, {}, None),
+        (-1e-3, 0.0, {}, "more than its error below 0"),
+        (0.5, 0.1, {"x": 0.5, "y": 0.7}, None),
+        (0.6, 0.1, {"x": 0.7, "y": 0.5}, "above 0.5, the entropy of `y`"),
+        (0.8, 0.1, {"x": 0.7, "y": 0.75}, "above 0.7, the entropy of `x`"),
+    ],
+)
+def test_how_far_an_information_may_be_off(value, error, bounds, said):
+    """Three errors below 0; nothing at all above the smaller entropy."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        doubt("It is", value, error, bounds, 1.0)
+    told = [str(w.message) for w in caught]
+    assert told == [] if said is None else len(told) == 1 and said in told[0]
+
+
+@pytest.mark.parametrize("method", ["kde", "kde_resubstitution"])
+def test_a_kernel_where_most_values_are_one(method):
+    """Silverman's width takes the deviation where the quartiles are one value: by a double loop."""
+    x = np.array([2.0] * 9 + [1.7, 2.6, 3.1, 2.45])
+    assert np.diff(np.quantile(x, [0.25, 0.75])) == 0
+    width = 0.9 * x.std(ddof=1) * len(x) ** -0.2
+    terms = []
+    for i, row in enumerate(x):
+        near = stats.norm.pdf(row, np.delete(x, i) if method == "kde" else x, width)
+        terms.append(-math.log(near.mean()))
+    found = m.estimate_entropy(x, method=method)
+    assert_allclose(found.value, np.mean(terms), rtol=1e-10)
+    assert_allclose(found.standard_error, np.std(terms) / math.sqrt(len(x)), rtol=1e-9)
+
+
+def test_numbers_beyond_floats_have_their_sign():
+    for many, said in ((10**400, "inf"), (-(10**400), "-inf")):
+        with pytest.raises(ValueError, match=rf"`x` must be finite, got {said} at \[1\]"):
+            m.estimate_entropy([0.5, many, 2.0, 3.0, 1.0], method="vasicek")
+
+
+@pytest.mark.parametrize("method", ["plugin", "miller_madow", "jackknife", "chao_shen"])
+def test_a_symbol_that_a_counter_counts_0_times_is_none(method):
+    counted = Counter(a=3, b=0, c=1)
+    want = m.estimate_entropy(list("aaac"), method=method)
+    assert m.estimate_entropy(counted, method=method) == want
+    assert m.estimate_entropy(m.Counts([3, 0, 1]), method=method) == want
+    two = m.estimate_kl_divergence(counted, Counter(a=1, b=2, c=1))
+    assert two == m.estimate_kl_divergence(list("aaac"), list("abbc"))
+
+
+def test_columns_drift_in_one_order_in_every_base():
+    old = {"most": list("aaaa"), "little": list("aabb"), "none": list("abab")}
+    new = {"most": list("bbbb"), "little": list("abbb"), "none": list("baab")}
+    for base in (2, math.e, 0.5):
+        found = m.drift(old, new, base=base)
+        assert [f.name for f in found] == ["most", "little", "none"]
+        assert math.copysign(1, found[0].js) == (1 if base > 1 else -1)
+        assert_allclose(found[0].js, math.log(2) / math.log(base))
+
+
+def test_which_column_has_too_few_rows():
+    x, z = [0, 1, 0, 1, 0], [0.1, 2, 3.3, 4, 0.7]
+    for call, name in (
+        (lambda: m.estimate_mutual_information(x, x[:4]), "y"),
+        (lambda: m.estimate_mutual_information(x, x, given=x[:4]), "given"),
+        (lambda: m.estimate_entropy(x, given=[x, x[:4]]), r"given\[1\]"),
+        (lambda: m.estimate_mutual_information(x, z[:4], method="ross"), "y"),
+        (lambda: m.estimate_mutual_information(z, z[:4], method="ksg"), "y"),
+        (lambda: m.estimate_mutual_information(z, z, given=z[:4], method="ksg"), "given"),
+    ):
+        with pytest.raises(ValueError, match=rf"`{name}` must have the 5 rows of `x`, got 4"):
+            call()
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_a_bad_entry_of_a_sparse_row_is_named_by_its_place(row):
+    """Also the first of its row, behind rows of nothing."""
+    table = np.zeros((4, 3))
+    table[:, 1] = 1.0
+    table[1] = 0.0 if row != 1 else table[1]
+    table[row, 0] = -2.0
+    with pytest.raises(ValueError, match=rf"`p` must be non-negative, got -2 at \[{row}, 0\]"):
+        m.entropy(m.Counts(sparse.csr_array(table)))
+
+
+@pytest.mark.parametrize("counts", [[1], [1, 1, 1], [1, 1, 2], [3, 1], [4, 2]])
+def test_coverage_of_a_sample_without_repeats(counts):
+    """As R's entropy.ChaoShen: where all are singletons one of them counts as seen twice."""
+    n, once = sum(counts), counts.count(1)
+    shares = [(1 - (n - 1 if once == n else once) / n) * c / n for c in counts]
+    want = -sum(p * math.log(p) / (1 - (1 - p) ** n) for p in shares if 0 < p < 1)
+    found = m.estimate_entropy(np.repeat(np.arange(len(counts)), counts), method="chao_shen")
+    assert_allclose(found.value, want, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("counts", [[1], [2], [1, 1], [1, 2]])
+def test_jackknife_of_very_few_rows(counts):
+    """n H less (n - 1) times the mean of what is left without each row."""
+
+    def plugin(c):
+        shares = np.array([k for k in c if k]) / max(1, sum(c))
+        return -(shares * np.log(shares)).sum()
+
+    n = sum(counts)
+    left = [plugin([k - (i == j) for j, k in enumerate(counts)]) for i in range(len(counts))]
+    want = n * plugin(counts) - (n - 1) / n * sum(k * h for k, h in zip(counts, left, strict=True))
+    found = m.estimate_entropy(np.repeat(np.arange(len(counts)), counts), method="jackknife")
+    assert_allclose(found.value, want if n > 1 else 0.0, rtol=1e-12, atol=1e-15)
+
+
+def shrunken(counts):
+    """James and Stein's entropy as Hausser and Strimmer (2009) write it, over what was seen."""
+    n, k = sum(counts), len(counts)
+    p = [c / n for c in counts]
+    far = sum((1 / k - share) ** 2 for share in p)
+    towards = 1.0 if not far else (1 - sum(s * s for s in p)) / ((n - 1) * far)
+    towards = min(1.0, max(0.0, towards))
+    q = [towards / k + (1 - towards) * share for share in p]
+    return -sum(s * math.log(s) for s in q)
+
+
+def test_shrunken_information_is_never_below_0():
+    """The table of both shrinks more than each alone, so that their sum may be less."""
+    luck, below = np.random.default_rng(11), 0
+    for _ in range(30):
+        x, y = luck.integers(0, 3, 12), luck.integers(0, 2, 12)
+        parts = [
+            list(Counter(z).values()) for z in (x.tolist(), y.tolist(), zip(x, y, strict=True))
+        ]
+        want = shrunken(parts[0]) + shrunken(parts[1]) - shrunken(parts[2])
+        below += want < -1e-6
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = m.estimate_mutual_information(x, y, method="shrinkage")
+        assert_allclose(found.value, max(0.0, want), atol=1e-12)
+    assert below > 2
+
+
+def test_columns_that_tell_the_same_stand_as_in_the_table():
+    """However they were asked for."""
+    table = {"a": [0, 1, 0, 1], "y": ["p", "q", "p", "q"], "b": [1, 0, 1, 0], "c": [5, 7, 5, 7]}
+    for columns in (None, ["c", "b", "a"], ["b", "c", "a"], ["a", "b", "c"]):
+        assert [f.name for f in m.rank_features(table, "y", columns=columns)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("axis", [(2, 0), (0, 2), (1, 0), (-1, 0, 1), (1,), 0])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_bad_entry_is_named_where_it_stands(axis, library):
+    """In the order of the array's own axes, whatever the order of the outcomes'."""
+    for place in ((1, 2, 3), (0, 1, 2), (1, 0, 3)):
+        p = np.full((2, 3, 4), 0.25)
+        p[place] = -1.0
+        given = torch.from_numpy(p) if library == "torch" else p
+        with pytest.raises(ValueError, match=rf"non-negative, got -1 at \[{place[0]}, {place[1]}, {place[2]}\]"):  # fmt: skip
+            m.entropy(given, axis=axis)
+
+
+@pytest.mark.parametrize("average", ["arithmetic", "geometric", "min", "max", "joint"])
+@pytest.mark.parametrize("library", ["numpy", "torch", "sparse"])
+def test_what_shared_information_is_a_share_of(average, library):
+    """Of columns that differ in their entropy: scikit-learn's four means, and the entropy of both."""
+    x, y = [0, 0, 1, 1, 2, 2, 3, 0], [0, 0, 0, 1, 1, 1, 1, 0]
+    table = np.histogram2d(x, y, [4, 2])[0]
+    if average == "joint":
+        p = table[table > 0] / 8
+        want = m.mutual_information(table / 8) / -(p * np.log(p)).sum()
+    else:
+        want = normalized_mutual_info_score(x, y, average_method=average)
+    for given in (table, table.T):
+        held = {"numpy": given, "torch": torch.from_numpy(given.copy()),
+                "sparse": sparse.csr_array(given)}[library]  # fmt: skip
+        found = m.normalized_mutual_information(m.Counts(held), average=average)
+        assert_allclose(float(found), want, rtol=1e-9)

@@ -2,17 +2,29 @@
 
 import struct
 import time
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from xent.training import ArrayRows, MultilabelClassifier, SoftmaxClassifier, compare_losses_fairly
-from xent.training._checkpoint import Checkpoint
+from xent import _store
+from xent.training import (
+    ArrayRows,
+    MultilabelClassifier,
+    SoftmaxClassifier,
+    TableEncoder,
+    compare_losses_fairly,
+)
+from xent.training._checkpoint import FORMAT, VERSION, Checkpoint
 from xent.training._data.idx import read_idx
 from xent.training._fit.dense import read_dense
-from xent.training._fit.plan import read_device
+from xent.training._fit.plan import Plan, read_device
+from xent.training._fit.record import label_scores
+from xent.training._loop import first_layers
+from xent.training._objectives import objective_of
 from xent.training._split import fold_of_rows, hold_out
+from xent.training._steps import Batches, LinearSteps, NetworkSteps, network_of
 
 
 def test_so_many_rows_are_held_out():
@@ -28,6 +40,26 @@ def test_so_many_rows_are_held_out():
         assert np.bincount(labels[~found], minlength=2).min() >= 1
     with pytest.raises(ValueError, match="must have two rows of a class to hold one out"):
         hold_out(np.arange(4), 0.5, 0)
+
+
+def test_no_class_is_held_out_whole():
+    """What more than one row is missing goes to those that have a second row, and no further."""
+    for rows, share, held in (
+        ([1, 1, 1, 1, 8], 0.5, [0, 0, 0, 0, 6]),
+        ([1, 2, 9], 0.75, [0, 1, 8]),
+    ):
+        labels = np.repeat(np.arange(len(rows)), rows)
+        out = hold_out(labels, share, 0)
+        assert np.bincount(labels[out], minlength=len(rows)).tolist() == held
+
+
+def test_the_rows_held_out_are_drawn():
+    """By the seed, and not the first ones; the same by the same."""
+    labels = np.repeat([0, 1], 40)
+    drawn = [hold_out(labels, 0.25, seed) for seed in range(5)]
+    assert all((hold_out(labels, 0.25, seed) == drawn[seed]).all() for seed in range(5))
+    assert len({tuple(np.flatnonzero(d)) for d in drawn}) == 5
+    assert all(not d[:10].all() for d in drawn)
 
 
 def test_folds_may_be_as_many_as_rows():
@@ -49,6 +81,10 @@ def test_a_label_that_is_as_probable_as_not_is_there():
     model.intercepts_[0][:] = 0.0
     assert model.predict_proba([[0.0]]).tolist() == [[0.5, 0.5]]
     assert model.predict([[0.0], [2.0], [-2.0]]).tolist() == [[1, 1], [1, 0], [0, 1]]
+    logits = np.array([[0.0, 0.0, 1.0, -1.0]])
+    for truth, right in ((1, 0.75), (0, 0.25)):
+        scores = label_scores(logits, np.full((1, 4), truth))
+        assert scores["validation_accuracy"] == right
 
 
 # ------------------------------------------------------------------ checkpoints
@@ -100,6 +136,45 @@ def test_when_it_is_time_to_write(tmp_path, monkeypatch):
         held = Checkpoint(tmp_path / "c", {}, [], {}, allow_other_bits=False, every=every)
         now[0] += later
         assert held.due is due
+
+
+def test_a_run_that_stops_early_is_written_to_its_end(tmp_path):
+    """Though it was not yet time to write: the last epoch is there, and is not run again."""
+    X, y = np.arange(6.0)[:, None] / 6, [0, 0, 0, 1, 1, 1]
+    given = {"validation": (X, y[::-1]), "checkpoint": tmp_path / "c", "checkpoint_every": 1e9}
+    model = SoftmaxClassifier(epochs=20, patience=2, random_state=0, progress=False)
+    epochs = model.fit(X, y, **given).history_["loss"]
+    assert len(epochs) < 20
+    _, arrays = _store.load(tmp_path / "c", format=FORMAT, version=VERSION)
+    assert arrays["history.loss"].tolist() == epochs
+    assert model.fit(X, y, **given).history_["loss"] == epochs
+
+
+@pytest.mark.parametrize("kind", [LinearSteps, NetworkSteps])
+def test_a_batch_divides_by_its_rows_and_not_by_their_weights(kind):
+    """Weights are 1 in the mean over all rows, so that a batch of heavy rows is a longer step."""
+    luck = np.random.default_rng(5)
+    x, y = luck.normal(size=(6, 2)).astype(np.float32), np.array([0, 2, 1, 1, 0, 2])
+    w = np.array([0.5, 3.0, 0.0, 0.5, 1.5, 0.5])
+    layers = first_layers([2, 3], np.random.RandomState(1))
+    plan = Plan("cross_entropy", 1, 2, 0.3, "sgd", "cpu")
+    how = Batches(x, y, w, "cpu"), objective_of("cross_entropy"), plan, {}
+    order = [torch.tensor([1, 0]), torch.tensor([2, 3]), torch.tensor([5])]
+    start = layers if kind is LinearSteps else network_of(layers)
+    steps = kind(start, *how)
+    total, _ = steps.epoch(order, 0.3)
+    weight, bias, cost = layers[0][0].astype(float), layers[0][1].astype(float), 0.0
+    for batch in order:
+        rows = batch.numpy()
+        z = x[rows] @ weight.T + bias
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        cost -= (w[rows] * np.log(p[np.arange(len(rows)), y[rows]])).sum()
+        slope = (p - np.eye(3)[y[rows]]) * w[rows, None] / len(rows)
+        weight, bias = weight - 0.3 * slope.T @ x[rows], bias - 0.3 * slope.sum(0)
+    ((found, offset),) = steps.layers()
+    np.testing.assert_allclose(found, weight, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(offset, bias, rtol=1e-5, atol=1e-7)
+    assert total == pytest.approx(cost, rel=1e-5)
 
 
 # ------------------------------------------------------------------ rows, and files of them
@@ -180,3 +255,51 @@ def test_a_device_that_is_not_there_in_either_of_torchs_words(monkeypatch, kind)
     monkeypatch.setattr(torch, "empty", empty)
     with pytest.raises(ValueError, match="`device` must be at hand, got 'cuda'"):
         read_device("cuda")
+
+
+def names_of(many, rows):
+    """So many names in so many rows: each once, and what is left over to the first ones again."""
+    return [f"name {i % many}" for i in range(rows)]
+
+
+@pytest.mark.parametrize(
+    ("many", "rows", "why"),
+    [
+        (9, 9, ""),
+        (10, 10, "a name of its own in every row"),
+        (10, 11, ""),
+        (20, 21, ""),
+        (20, 39, ""),
+        (21, 42, ""),
+        (21, 41, "too many names: 21 in 41 rows"),
+        (2, 2, ""),
+        (1, 2, "the same in every row"),
+    ],
+)
+@pytest.mark.parametrize("gaps", [0, 50])
+def test_so_many_names_tell_something(many, rows, why, gaps):
+    """Rows without a name do not count."""
+    column = names_of(many, rows) + [None] * gaps
+    table = {"x": np.arange(len(column)), "c": column}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        encoder = TableEncoder().fit(table)
+    assert encoder.left_out_ == ({"c": why} if why else {})
+    own = 0 if why else many
+    assert len(encoder.get_feature_names_out()) == 1 + own + bool(gaps)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_so_many_levels_have_a_feature_of_their_own(most):
+    """Of names as common those that come first; one too many makes room for all others."""
+    column = ["b", "a", "c", "b", "c", "a", "c"]
+    encoder = TableEncoder(max_levels=most).fit({"c": column})
+    kept = {1: ["c"], 2: ["a", "c"]}.get(most, ["a", "b", "c"])
+    names = [f"c={level}" for level in kept] + ["c=other"] * (most < 3)
+    assert encoder.get_feature_names_out().tolist() == names
+    found = encoder.transform({"c": ["b", "c", "new"]})
+    assert found[1].tolist() == [float(level == "c") for level in kept] + [0.0] * (most < 3)
+    if most < 3:
+        assert found[0].tolist() == found[2].tolist() == [0.0] * len(kept) + [1.0]
+    else:  # a new name gets the average of the training rows
+        np.testing.assert_allclose(found[2], [2 / 7, 2 / 7, 3 / 7])

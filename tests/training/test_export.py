@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from xent.training import Scaling, SoftmaxClassifier, TableEncoder, TrainedModel, export_model
+from xent.training._export import _Graph, description
 
 
 def table(n=60, seed=0):
@@ -55,6 +56,31 @@ def new_rows():
     frame = table(25, seed=3)
     frame.loc[0, "port"], frame.loc[1, "town"] = "nowhere", "a new town"
     return frame
+
+
+def test_what_a_graph_makes_of_numbers_that_stand_for_no_name():
+    """Any number that is no place is a name that is none of them; a constant tells nothing."""
+    model = fitted("cross_entropy")
+    graph, said = _Graph(model), description(model)["columns"]
+    row = numbers(table(1, seed=4), {"columns": said})
+    port = [c["name"] for c in said].index("port")
+    size = len(said[port]["levels"])
+    found = []
+    for value in (-5.0, -0.5, 0.5, 1.5, size - 0.5, float(size), 1e300, np.inf):
+        row[0, port] = value
+        found.append(graph(torch.from_numpy(row)).detach().numpy())
+    assert all((other == found[0]).all() for other in found)
+    row[0, port] = 0.0
+    assert (graph(torch.from_numpy(row)).detach().numpy() != found[0]).any()
+    X = np.array([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0]])
+    plain = TrainedModel(
+        SoftmaxClassifier(epochs=1, random_state=0).fit(Scaling.of(X).apply(X), [0, 1, 0]),
+        Scaling.of(X), ["a", "b"], "y",
+    )  # fmt: skip
+    new = np.array([[3.0, 7.0], [9.0, -2.0]])
+    np.testing.assert_allclose(
+        _Graph(plain)(torch.from_numpy(new)).detach(), plain.predict_log_proba(new), rtol=1e-12
+    )
 
 
 LOSSES = ["mse_sigmoid", "cross_entropy:softcap=3,temperature=2"]

@@ -229,6 +229,9 @@ def test_folders_of_images_by_class(tmp_path, digits):
             image.fromarray(X[i]).save(folder / f"{i:02}.png")
     (tmp_path / "train" / "notes").mkdir()
     (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
+    (tmp_path / "train" / "cat" / "._01.png").write_bytes(b"what a Mac leaves behind")
+    (tmp_path / "train" / ".thumbnails").mkdir()
+    image.fromarray(X[0]).save(tmp_path / "train" / ".thumbnails" / "0.png")
     images = read_images(tmp_path)
     assert images.files[:2] == ["cat/01.png", "cat/03.png"]
     assert images.y.tolist() == ["cat"] * 4 + ["dog"] * 4

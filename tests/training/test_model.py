@@ -137,6 +137,15 @@ def test_scaling_refuses(X, sentence):
     assert str(caught.value) == sentence
 
 
+def test_scaling_of_what_did_not_vary():
+    """It tells nothing: 0 in new data too, whatever stands there. What varied is not cut."""
+    scaling = Scaling.of([[1.0, 5.0, -2.0], [3.0, 5.0, 2.0]])
+    found = scaling.apply([[2.0, 7.0, 6.0], [-1.0, 5.0, -2.0]])
+    assert found.tolist() == [[0.5, 0.0, 2.0], [-1.0, 0.0, 0.0]]
+    with pytest.raises(ValueError, match=r"got -1e\+308 to 1.5e\+308 in column 1\."):
+        Scaling.of([[0.0, -1e308, -1e308], [1.0, 1.5e308, 1e308]])
+
+
 def test_scaling_never_broadcasts():
     with pytest.raises(
         ValueError, match=r"must have the shape \(rows, 3\), as the training data had"

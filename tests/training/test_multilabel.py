@@ -93,12 +93,12 @@ def test_other_losses_and_modules_learn(loss):
 def test_it_is_kept_exported_and_goes_on(tmp_path):
     model = quiet().fit(X, Y, classes=NAMES)
     kept = TrainedModel(
-        model, Scaling.of(X), list("abc"), "y_*", None, (), [f"y_{n}" for n in NAMES]
+        model, Scaling.of(X), list("abc"), "y_*", None, (), [f"y_{n}" for n in NAMES], "|"
     )
     kept.save(tmp_path / "m.xent")
     again = TrainedModel.load(tmp_path / "m.xent")
     assert isinstance(again.classifier, MultilabelClassifier)
-    assert again.label_columns == kept.label_columns
+    assert (again.label_columns, again.separator) == (kept.label_columns, "|")
     np.testing.assert_array_equal(again.decision_function(X), kept.decision_function(X))
     export_model(again, tmp_path / "m.pt2")
     graph = torch.export.load(tmp_path / "m.pt2").module()

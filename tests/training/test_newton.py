@@ -132,6 +132,10 @@ WORDING = [
     (SEPARABLE, {"optimizer": "newton", "epochs": 3}, "`epochs` must be left at 10 with optimizer=\"newton\", got 3."),
     (SEPARABLE, {"optimizer": "newton", "schedule": "StepLR:step_size=1"}, "`schedule` must be left at None with optimizer=\"newton\", got 'StepLR:step_size=1'."),
     (SEPARABLE, {"optimizer": "newton:C=0"}, "`C` must be positive, or inf for no penalty, got 0.0."),
+    (SEPARABLE, {"optimizer": "newton:C=nan"}, "`C` must be positive, or inf for no penalty, got nan."),
+    ((SEPARABLE[0], np.eye(3)[[0, 1, 1, 0]]), {"optimizer": "newton:C=inf"}, "The loss has no lowest value without a penalty: the data hold a class that no row has, and ever larger weights cost ever less. Give a penalty: optimizer=\"newton:C=1\"."),
+    (SEPARABLE, {"optimizer": "newton", "patience": 2}, "`patience` must be None without `validation`, got 2."),
+    (SEPARABLE, {"optimizer": "newton:max_iter=0"}, "`max_iter` must be an integer of at least 1, got 0."),
     (SEPARABLE, {"optimizer": "newton:tol=1"}, "`tol` must be between 0 and 1, both excluded, got 1."),
     (SEPARABLE, {"optimizer": "newton:penalty=1"}, "`optimizer` must name options of 'newton', which are 'C', 'tol' and 'max_iter', got 'penalty'."),
 ]  # fmt: skip

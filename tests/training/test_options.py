@@ -260,6 +260,11 @@ WORDING = [
     ({"loss": "double_softmax"}, "`loss` must be a loss of logits, got 'double_softmax', which applies a softmax to probabilities: with 10 classes it is never below ln(1 + 9/e) = 1.4612, however good the model. Use 'cross_entropy', which takes logits; compare_losses shows the difference."),
     ({"optimizer": "sgd:beta=1"}, "`optimizer` must name options of 'sgd', which are 'momentum', 'dampening', 'nesterov' and 'weight_decay', got 'beta'."),
     ({"optimizer": "adamw:weight_decay=-1"}, "`weight_decay` must be at least 0, got -1."),
+    *[
+        ({"optimizer": f"{name}:{option}=-0.5"}, f"`{option}` must be at least 0, got -0.5.")
+        for name, option in (("sgd", "weight_decay"), ("sgd", "momentum"), ("sgd", "dampening"),
+                             ("adam", "weight_decay"), ("adamw", "eps"))
+    ],
     ({"optimizer": "sgd:nesterov=true"}, "`optimizer` must have options that PyTorch takes, got 'sgd:nesterov=true'. Nesterov momentum requires a momentum and zero dampening."),
     ({"schedule": "Cosine"}, "`schedule` must be 'StepLR', 'MultiStepLR', 'ConstantLR', 'LinearLR', 'ExponentialLR', 'PolynomialLR', 'CosineAnnealingLR', 'CosineAnnealingWarmRestarts' or 'ReduceLROnPlateau', got 'Cosine'."),
     ({"schedule": "StepLR"}, "`schedule` must have options that PyTorch takes, got 'StepLR'."),

@@ -1,6 +1,7 @@
 """Second branches, ties and options in pairs of the training: each by a slow word of its own."""
 
 import math
+from copy import deepcopy
 from datetime import date, timedelta
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from xent.training import (
 from xent.training._checkpoint import Progress
 from xent.training._fit.plan import Rates, read_schedule
 from xent.training._fit.record import WATCHED, EpochRecord
+from xent.training._fit.targets import weights_of_classes
 from xent.training._objectives import objective_of
 from xent.training._split import fold_of_rows, hold_out
 from xent.training._story import page as page_of
@@ -63,6 +65,17 @@ def test_balanced_classes_are_balanced_by_their_weights():
         X[where], Y[where], by_hand[np.searchsorted(np.unique(Y), Y[where])]
     )
     np.testing.assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_class_whose_rows_all_weigh_0_takes_no_share_of_the_others():
+    """As scikit-learn's weights of the rows that are left; it matters beside a penalty."""
+    classes = np.array(["a", "b", "c"])
+    found = weights_of_classes("balanced", classes, np.array([3.0, 0.0, 9.0]))
+    left = compute_class_weight("balanced", classes=np.array([0, 2]), y=[0] * 3 + [2] * 9)
+    np.testing.assert_allclose(found[[0, 2]], left)
+    assert found[1] == 1.0
+    said = weights_of_classes({"c": 0.5, "a": 2}, classes, np.ones(3))
+    assert said.tolist() == [2.0, 1.0, 0.5]  # who is not named weighs 1
 
 
 @pytest.mark.parametrize(("days", "cycles"), [(6, []), (7, ["week"]), (365, ["week"]), (366, ["year", "week"])])  # fmt: skip
@@ -269,3 +282,44 @@ def test_the_largest_difference_of_gradients_is_that_of_the_one_that_is_off(monk
     off = 0.5 * norms["cross-entropy"]
     assert off / 4 < table.largest_difference <= off  # of 12 numbers, whose norm is off
     assert norms["negative log-likelihood"] == pytest.approx(3 * off, rel=1e-12)
+
+
+FITS = {  # settings and what fit takes beside them
+    "linear": ({}, {}),
+    "hidden": ({"hidden": (2,)}, {}),
+    "module": ({"module": torch.nn.Linear(3, 3)}, {}),
+    "early": ({"patience": 1}, {"validation": (X, Y)}),
+    "shares": ({}, {"classes": ["x", "y", "z"]}),
+    "frame": ({}, {}),
+    "weighed": ({"class_weight": "balanced"}, {"sample_weight": np.ones(60)}),
+}
+
+
+def fit_as(model, kind):
+    settings, given = FITS[kind]
+    plain = {"hidden": (), "module": None, "patience": None, "class_weight": None}
+    y = np.eye(3)[np.searchsorted(list("abc"), Y)] if kind == "shares" else Y
+    model.set_params(**plain, epochs=1, random_state=0, progress=False).set_params(**settings)
+    return model.fit(rows_of(kind), y, **given)
+
+
+def rows_of(kind):
+    named = pa.table({name: X[:, j] for j, name in enumerate("pqr")})
+    return named.to_pandas() if kind == "frame" else X
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return {kind: fit_as(SoftmaxClassifier(), kind) for kind in FITS}
+
+
+@pytest.mark.parametrize("second", FITS)
+def test_a_second_fit_leaves_nothing_of_the_first(fitted, second):
+    """Whatever the first was: the same names, and the same numbers, as if there had been none."""
+    fresh, rows = fitted[second], rows_of(second)
+    for first in FITS:
+        again = fit_as(deepcopy(fitted[first]), second)
+        assert set(vars(again)) == set(vars(fresh)), first
+        assert (again.history_, again.best_epoch_) == (fresh.history_, fresh.best_epoch_)
+        np.testing.assert_array_equal(again.predict_proba(rows), fresh.predict_proba(rows))
+        np.testing.assert_array_equal(again.classes_, fresh.classes_)

@@ -1,5 +1,6 @@
 """A sample, or counts, against a distribution; densities by kernels."""
 
+import itertools
 import math
 from collections import Counter
 
@@ -61,6 +62,33 @@ def test_counts_of_whole_numbers():
     assert kl_divergence({0: 0.5, 5: 0.5}, stats.binom(3, 0.5)) == math.inf
 
 
+def test_how_it_was_found_is_said():
+    """Shares are exact, what was counted has an error, and what is infinite has none."""
+    model, shares = stats.binom(2, 0.4), {0: 0.25, 1: 0.5, 2: 0.25}
+    counts = Counter({0: 2, 1: 4, 2: 2})
+    for measure in (cross_entropy, kl_divergence):
+        exact, counted = measure(shares, model), measure(counts, model)
+        assert (exact.method, exact.error) == ("sum", 0.0)
+        assert counted.method == "sample mean"
+        assert_allclose(counted, exact, rtol=1e-14)
+        rows = np.repeat([0, 1, 2], [2, 4, 2])
+        terms = -model.logpmf(rows)
+        if measure is kl_divergence:
+            terms += np.log(np.array([0.25, 0.5, 0.25])[rows])
+        assert_allclose(counted.error, terms.std(ddof=1) / math.sqrt(8), rtol=1e-12)
+        for given in ({1: 0.5, 3: 0.5}, Counter({1: 2, 3: 2})):
+            never = measure(given, model)
+            assert (float(never), never.error, never.method) == (math.inf, 0.0, "sum")
+
+
+def test_a_distribution_is_no_distance_from_its_own_shares():
+    """Whatever the rounding: never below 0."""
+    for n, share in itertools.product((1, 2, 6, 8, 10), (0.11, 0.5, 0.77)):
+        model = stats.binom(n, share)
+        found = kl_divergence({k: model.pmf(k) for k in range(n + 1)}, model)
+        assert 0 <= float(found) < 1e-12
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -74,6 +102,7 @@ def test_counts_of_whole_numbers():
         (lambda: js_divergence(X, stats.norm(0, 1)), "be discrete and the only distribution"),
         (lambda: cross_entropy([], stats.norm(0, 1)), "must be a sample, one outcome"),
         (lambda: cross_entropy(stats.norm(0, 1), X), "`q` must be a distribution of scipy.stats"),
+        (lambda: cross_entropy(pd.Series([0.0, 1.0], [2, 3]), stats.norm()), "For shares pass"),
         (
             lambda: cross_entropy(
                 pd.Series(list("aab")).value_counts(normalize=True), stats.norm()

@@ -107,7 +107,8 @@ def _parts(table: Any) -> Parts | None:
 
         return list(place), {len(frame)} if place else set(), read
     except nw.exceptions.DuplicateError:
-        return list(table.columns), set(), lambda name: Column(name, [], "twice")
+        twice = table.column_names if isinstance(table, pa.Table) else table.columns
+        return list(twice), set(), lambda name: Column(name, [], "twice")
     except TypeError:
         return None
 
