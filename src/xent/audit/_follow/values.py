@@ -348,6 +348,7 @@ class Total(Value):
     kept: bool = False  # its graph is kept
     start: Value | None = None
     under: tuple[tuple[int, bool], ...] = ()  # the branches in which it was added
+    earlier: Loop | None = None  # of a counter: a loop that ended, which counted it up too
 
 
 @dataclass(eq=False, repr=False)

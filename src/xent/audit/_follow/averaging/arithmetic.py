@@ -212,6 +212,8 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     if isinstance(left, Index) and isinstance(right, Const) and isinstance(right.value, int):
         return Index(left.loop, left.offset - right.value)
     if isinstance(left, Loss) and isinstance(right, Loss):
+        if "kl" in (left.kind, right.kind):  # recon - 0.5 * sum(1 + logvar - mu^2 - var)
+            return _two_losses(run, left, right, node)
         return left.but(scale=left.scale if left.scale == right.scale else None)
     if isinstance(left, Loss) and isinstance(right, Zero) and run.new_loops(right.loops):
         return left.but(carried=True)  # loss - mean, on the way to mean += (loss - mean) / n
@@ -225,6 +227,9 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return _with(one, other, "-")
     if isinstance(left, Total | Mean) or isinstance(right, Total | Mean):
         return Opaque("difference")
+    if isinstance(left, Opaque) and isinstance(right, Opaque) and left.batch and right.batch:
+        # An output of unknown code, and what it should have been: squared, a loss by hand.
+        return Tensor("difference", batch=left.batch, grad=not run.without_grad)
     return Expression("-", left, right)
 
 

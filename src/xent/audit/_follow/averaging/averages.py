@@ -11,7 +11,7 @@ import ast
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import never_added, sizes, windows
+from xent.audit._follow.averaging import counters, never_added, sizes, windows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -64,9 +64,9 @@ def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> T
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
     """Add another term to a total."""
     if isinstance(term, Const | Zero):
-        if isinstance(total.term, Const):
-            return Total(total.loops, Opaque("count"), total.place)
-        return total
+        return counters.more(run, total, term) if isinstance(total.term, Const) else total
+    if isinstance(total.term, BatchSize) and isinstance(term, BatchSize):
+        return counters.more(run, total, term)
     if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
         _added_twice(run, total, term, node)
         same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
@@ -144,7 +144,10 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     if not counted:
         if isinstance(divisor, Expression) and divisor.operator == "*":
             windows.divided_twice(run, total, (divisor.left, divisor.right), node)
-        elif not _powered(run, total, divisor, place):
+        elif not (
+            _powered(run, total, divisor, place)
+            or counters.too_many(run, total, divisor, node, place)
+        ):
             windows.divided(run, total, divisor, node, place)
         return Mean(total, divisor, loop)
     if counted == "never reset":
@@ -171,7 +174,7 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
     if isinstance(divisor, Total):
-        if divisor.loops != total.loops or divisor.under != total.under:
+        if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
             return ""
         if isinstance(divisor.term, Const):
             if isinstance(divisor.start, Zero) and divisor.start.value == 1:

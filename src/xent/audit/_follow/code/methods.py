@@ -135,9 +135,13 @@ def _backward(run: Walk, args: list[Value]) -> Value:
 
 
 def _differentiated(run: Walk, value: Value) -> None:
+    value = value.of if isinstance(value, Mean) else value
     if isinstance(value, Total):
+        for loop in value.loops:
+            loop.trained = True  # it collected the loss of one step
         for pending in run.pending:
-            if pending.rule == "X408" and pending.place == value.place:
+            mean = pending.rule == "X402" and pending.loop is value.loops[-1]
+            if mean or (pending.rule == "X408" and pending.place == value.place):
                 pending.unless = [True]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from xent.audit._follow.pytorch import gaussians
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -104,9 +105,6 @@ INTEGER = frozenset(
         "unique",
         "bincount",
     ]
-)
-GAUSSIAN = re.compile(
-    r"1(\.0*)?\s*\+\s*[\w.\[\]']*(log|var|sig|std)[^,]*-.*(exp|sig|var|std)", re.I
 )
 
 
@@ -333,7 +331,7 @@ def reduce(
 ) -> Value:
     """Sum or average: of a whole tensor this is a scalar, and its scale is known."""
     kind = tensor.loss or ("loss" if tensor.applied in LOGS else "")
-    if not kind and _is_gaussian(node):
+    if not kind and gaussians.is_divergence(run, node):
         kind = "kl"
     axis = options.get("dim", options.get("axis", args[0] if args else None))
     if axis is not None and not (isinstance(axis, Const) and axis.value is None):
@@ -361,11 +359,6 @@ def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
         features="" if tensor.loss == "density" else features,  # of one number or of many
         grad=not run.without_grad,
     )
-
-
-def _is_gaussian(node: ast.AST) -> bool:
-    """Whether this sums 1 + log var - mu^2 - var, the divergence of a Gaussian."""
-    return bool(GAUSSIAN.search(ast.unparse(node)))
 
 
 def of_distribution(run: Walk, holder: Value, name: str, node: ast.AST) -> Value:
