@@ -10,6 +10,7 @@ from xent.audit._follow.values import (
     Const,
     Dictionary,
     Expression,
+    External,
     Function,
     Index,
     Instance,
@@ -50,7 +51,7 @@ def unrolled(source: Value) -> list[Value] | None:
 def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
     """Make the loop over something."""
     inner = bare(source)
-    kind, step = "batches", None
+    kind, step, trained = "batches", None, False
     if isinstance(inner, Made) and inner.name == "range":
         kind = "range"
         last = inner.args[1] if len(inner.args) > 1 else inner.args[0] if inner.args else None
@@ -65,10 +66,13 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
             kind, inner = "slices", short
         else:
             inner = last  # type: ignore[assignment]
+    elif isinstance(inner, Sequence) and inner.filled is not None:
+        trained = inner.filled.trained
+        kind, inner = inner.filled.kind, inner.filled.source  # type: ignore[assignment]
     elif isinstance(inner, Sequence | Dictionary | Const):
         kind = "items"
     depth = len(run.conditions)
-    return Loop(node, run.frame.module, inner, run.frame, kind, depth=depth, step=step)
+    return Loop(node, run.frame.module, inner, run.frame, kind, trained, depth=depth, step=step)
 
 
 def _one_short(last: Value | None) -> Value | None:
@@ -200,6 +204,8 @@ def dataset(source: Value | None) -> Value | None:
         return source.option("dataset", 0)
     if isinstance(source, Opaque):
         return source.part("dataset")
+    if isinstance(source, External):
+        return External(f"{source.name}.dataset")
     return source.attrs.get("dataset") if isinstance(source, Made) else None
 
 
@@ -223,12 +229,12 @@ def counts(divisor: Value, loop: Loop) -> str:
     if _is_length(divisor, dataset(source)):
         return "samples"
     if isinstance(divisor, Length):
-        if divisor.of is source:
+        if _same(divisor.of, source):
             return "samples" if loop.kind == "slices" else "batches"
         if isinstance(divisor.of, Made) and divisor.of.name == "iter":
             return "batches" if bare(divisor.of) is source else ""
         data = dataset(source)
-        if data is not None and divisor.of is data:
+        if data is not None and _same(divisor.of, data):
             sampler = source.options.get("sampler") if isinstance(source, Made) else None
             if isinstance(sampler, Made) and sampler.name.rpartition(".")[2] in SUBSETS:
                 return "sampler"
@@ -251,6 +257,11 @@ def counts(divisor: Value, loop: Loop) -> str:
             ):
                 return "padded"
     return ""
+
+
+def _same(one: Value, other: Value | None) -> bool:
+    """Whether two values are one thing: what a file that is not there has, by its full name."""
+    return one is other or (isinstance(one, External) and one == other)
 
 
 def _is_length(divisor: Value, data: Value | None) -> bool:

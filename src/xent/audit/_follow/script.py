@@ -10,7 +10,7 @@ from pathlib import Path
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
-from xent.audit._follow import loaded, loops
+from xent.audit._follow import loaded, loops, steps
 from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers
@@ -96,6 +96,7 @@ def _methods(run: Walk, made: Class) -> None:
         value = calls.instantiate(run, made, [], {}, made.node)
         run.frames.pop()
         instance = value if isinstance(value, Instance) else Instance(made)
+    steps.follow(run, made, instance, todo)
     for member in todo:
         if member.owner is not made or member.node not in run.called:
             bound = Function(

@@ -204,6 +204,7 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
         supposed=next((s for s in ("loss", "sizes") if s in (left.supposed, right.supposed)), ""),
         weighted=False,
         over=left.over if left.over == right.over else (),
+        summands=(*left.summands, right.backward, *right.summands),
     )
 
 

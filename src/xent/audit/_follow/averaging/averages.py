@@ -17,6 +17,7 @@ from xent.audit._follow.values import (
     BatchSize,
     Const,
     Expression,
+    External,
     Index,
     Length,
     Loop,
@@ -287,6 +288,14 @@ def _judge(
         run.report("X401", place, losses=(term.place,), level=level, **facts)  # type: ignore[arg-type]
     elif term.scale == 0 and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))
+    elif term.scale == 2 and term.by_hand and counted in ("samples", "batches", "padded"):
+        run.report(
+            "X403",
+            place,  # type: ignore[arg-type]
+            count="sums over each batch, multiplied by its size once more: such",
+            divisor=_name(divisor),
+            fix="total += loss.item()    # it is a sum already",
+        )
     elif term.scale == 1 and term.by_hand and counted == "batches":
         run.report(
             "X403",
@@ -410,7 +419,8 @@ def _name(value: Value) -> str:
         of = value.of
         if isinstance(of, Made):
             return f"len() of a {of.name.rpartition('.')[2]}"
-        return f"len({of.name})" if isinstance(of, Opaque) else "a length"
+        named = isinstance(of, Opaque | External)
+        return f"len({of.name.rpartition('.')[2]})" if named else "a length"  # type: ignore[attr-defined]
     if isinstance(value, Total):
         return "a counter of samples" if isinstance(value.term, BatchSize) else "a counter"
     return str(value.value) if isinstance(value, Const) else "their number"

@@ -8,6 +8,7 @@ from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Const,
+    External,
     Instance,
     Length,
     Loop,
@@ -39,7 +40,8 @@ def even(run: Walk, loop: Loop) -> bool:
     if isinstance(source, Instance):
         return True
     if not isinstance(source, Made):
-        return not isinstance(source, Opaque) or not _looks_batched(loop, source)
+        named = isinstance(source, Opaque | External)
+        return not named or not _looks_batched(loop, source)  # type: ignore[arg-type]
     if not source.name.endswith("DataLoader"):
         return not _looks_batched(loop, source)
     last = source.option("drop_last", 8)
@@ -76,9 +78,9 @@ def drops_last(loop: Loop) -> bool:
     return isinstance(last, Const) and last.value is True
 
 
-def _looks_batched(loop: Loop, source: Opaque | Made) -> bool:
+def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
     name = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
-    return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator"))
+    return any(word in name for word in ("loader", "_dl", "dl_", "_iter", "batches", "iterator"))
 
 
 def _default(size: Value | None) -> object:

@@ -39,6 +39,8 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     if isinstance(value, Opaque) and value.batch is not None:
         return BatchSize(value.batch)
     if isinstance(value, Sequence):
+        if value.filled is not None and value.filled.source is not None:
+            return Length(value.filled.source)
         if value.total is not None:
             return replace(value.total, term=Const(1))
         if value.items is not None and value.items:
@@ -114,8 +116,9 @@ def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
         if isinstance(value.element, BatchSize):
             return Total((value.element.loop,), value.element, run.place(node))
         if value.items and all(isinstance(i, Loss) for i in value.items):
-            first = value.items[0]
-            return first if isinstance(first, Loss) else Opaque("sum")
+            first, *others = value.items
+            lists = tuple(other.backward for other in others)  # type: ignore[attr-defined]
+            return first.but(summands=lists)  # type: ignore[attr-defined]
     return value if isinstance(value, Loss | Total) else Opaque("sum")
 
 

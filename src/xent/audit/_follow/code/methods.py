@@ -129,7 +129,8 @@ def _backward(run: Walk, args: list[Value]) -> Value:
         loop.trained = True
     for value in args:
         if isinstance(value, Loss):
-            value.backward.append(True)
+            for each in (value.backward, *value.summands):
+                each.append(True)
         _differentiated(run, value)
     return Const(None)
 
@@ -362,6 +363,8 @@ def of_sequence(
             holder.total = averages.listed(run, value, entered, node)
         elif isinstance(value, BatchSize) and entered:
             holder.element = value
+        elif isinstance(value, Dictionary) and entered and holder.items == []:
+            holder.items, holder.element, holder.filled = None, value, entered[-1]
         elif (holder.items is not None and not isinstance(value, Loss | Total)) or (
             holder.items is not None and not entered
         ):

@@ -183,6 +183,9 @@ def _batch(args: list[Value]) -> Loop | None:
 def _tensor(value: Value) -> Tensor:
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, Made):  # what a function of a file that is not there returned
+        grad = NETWORK.search(value.name.rpartition(".")[2]) is not None
+        return Tensor(batch=_batch(value.args), grad=grad)
     called = value.parts.get("called") if isinstance(value, Opaque) else None
     grad = isinstance(called, Opaque) and NETWORK.search(called.name) is not None
     return Tensor(batch=getattr(value, "batch", None), grad=grad)
@@ -347,6 +350,8 @@ def reduce(
 def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
     if not tensor.loss:
         return Opaque(name, tensor.batch)
+    if tensor.applied == "divergence" and name == "mean":
+        run.report("X302", run.place(node))
     features = tensor.per or name
     if tensor.loss == "loss" and tensor.per == "" and name == "mean":
         features = "mean"
