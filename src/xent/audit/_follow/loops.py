@@ -51,6 +51,8 @@ def unrolled(source: Value) -> list[Value] | None:
 def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
     """Make the loop over something."""
     inner = bare(source)
+    if isinstance(inner, Instance):  # a loader around a loader
+        inner = bare(of_method(run, inner, "__iter__", node) or inner)
     kind, step, trained = "batches", None, False
     if isinstance(inner, Made) and inner.name == "range":
         kind = "range"
@@ -69,10 +71,43 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
     elif isinstance(inner, Sequence) and inner.filled is not None:
         trained = inner.filled.trained
         kind, inner = inner.filled.kind, inner.filled.source  # type: ignore[assignment]
-    elif isinstance(inner, Sequence | Dictionary | Const):
+    elif isinstance(inner, Sequence | Dictionary | Const) or _is_part(inner):
         kind = "items"
     depth = len(run.conditions)
     return Loop(node, run.frame.module, inner, run.frame, kind, trained, depth=depth, step=step)
+
+
+def of_method(run: Walk, instance: Instance, name: str, node: ast.AST) -> Value | None:
+    """Return what a method without arguments returns, if the class has it."""
+    member = instance.of.member(name)
+    if not isinstance(member, Function):
+        return None
+    bound = Function(member.node, member.module, member.outer, member.owner, instance)
+    made = run.call_value(bound, [], {}, node)
+    return None if isinstance(made, Opaque) else made
+
+
+def _is_part(source: Value | None) -> bool:
+    """Whether what is iterated was made of the batch of a loop that is around."""
+    while isinstance(source, Made) and source.name in ("items", "keys", "values") and source.args:
+        source = source.args[0]
+    return isinstance(source, Opaque) and source.batch is not None
+
+
+def over_keys(loop: Loop) -> bool:
+    """Whether a loop goes over what a dict holds: its parts, and not the samples of a batch."""
+    node = loop.node
+    if loop.kind != "items" or not isinstance(node, ast.For):
+        return False
+    if isinstance(loop.source, Made) and loop.source.name in ("items", "keys", "values"):
+        return True
+    over, key = ast.unparse(node.iter), ast.unparse(node.target)
+    return any(
+        isinstance(part, ast.Subscript)
+        and ast.unparse(part.value) == over
+        and ast.unparse(part.slice) == key
+        for part in ast.walk(node)
+    )
 
 
 def _one_short(last: Value | None) -> Value | None:

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages, never_added, recursions, windows
+from xent.audit._follow.averaging import averages, counters, never_added, recursions, windows
 from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -285,8 +285,10 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
                 term = one.term.but(nominal=True)
                 return replace(one, term=term)
             return Opaque("product")
-        if isinstance(one, Mean) and _number(other):
-            return one
+        if isinstance(one, Mean):
+            counters.multiplied_by_rounds(run, one, other, node)
+            if _number(other):
+                return one
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "*")

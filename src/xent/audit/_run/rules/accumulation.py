@@ -16,6 +16,7 @@ class Window:
 
     losses: list[tuple[Site, int, float | None]] = field(default_factory=list)
     roots: list[tuple[Site, int, float] | None] = field(default_factory=list)
+    counts: set[int] = field(default_factory=set)  # of targets, in all micro-batches
 
     def loss(self, site: Site, weight: int, value: float | None) -> None:
         """Take a loss that has a graph."""
@@ -47,7 +48,9 @@ class Window:
         fact.looked += 1
         weights = [weight for _, weight, _ in known]
         shares = [share for _, _, share in known]
-        if max(weights) <= min(weights) * (1 + ALIKE_COUNTS):
+        self.counts.update(weights[:MOST_ROOTS])
+        # Two counts in a whole run are those of full batches and of a smaller last one.
+        if max(weights) <= min(weights) * (1 + ALIKE_COUNTS) or len(self.counts) < 3:
             return
         if max(shares) - min(shares) <= 1e-3 * abs(max(shares)):
             fact.found += 1
