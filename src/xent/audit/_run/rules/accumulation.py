@@ -49,9 +49,11 @@ class Window:
         weights = [weight for _, weight, _ in known]
         shares = [share for _, _, share in known]
         self.counts.update(weights[:MOST_ROOTS])
-        # Two counts in a whole run are those of full batches and of a smaller last one.
-        if max(weights) <= min(weights) * (1 + ALIKE_COUNTS) or len(self.counts) < 3:
+        if max(weights) <= min(weights) * (1 + ALIKE_COUNTS):
             return
+        of = site.last.round if site.last is not None else None
+        if of is not None and of.ragged and len(self.counts) == 2:
+            return  # full batches, and a smaller last one
         if max(shares) - min(shares) <= 1e-3 * abs(max(shares)):
             fact.found += 1
             fact.seen = fact.seen or (
