@@ -20,13 +20,13 @@ from xent.audit._follow.values import (
     Value,
 )
 
-PARTS = {"training": "train", "validation": "val", "test": "test"}
+STEPS_OF = {"training": "train", "validation": "val", "test": "test"}
 
 
 def follow(run: Walk, made: Class, instance: Instance, uncalled: list[Function]) -> None:
     """Follow the steps of a class that a trainer drives, and what ends an epoch of them."""
     names = {member.name: member for member in uncalled}
-    for part, short in PARTS.items():
+    for part, short in STEPS_OF.items():
         step = names.get(f"{part}_step")
         ends = {f"{part}_epoch_end", f"on_{part}_epoch_end", f"on_{short}_epoch_end"} & names.keys()
         if step is None or not (ends or made.descends_from("LightningModule")):
