@@ -10,6 +10,7 @@ from xent.audit._follow.values import (
     Const,
     Dictionary,
     Expression,
+    External,
     Function,
     Index,
     Instance,
@@ -50,7 +51,9 @@ def unrolled(source: Value) -> list[Value] | None:
 def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
     """Make the loop over something."""
     inner = bare(source)
-    kind, step = "batches", None
+    if isinstance(inner, Instance):  # a loader around a loader
+        inner = bare(of_method(run, inner, "__iter__", node) or inner)
+    kind, step, trained = "batches", None, False
     if isinstance(inner, Made) and inner.name == "range":
         kind = "range"
         last = inner.args[1] if len(inner.args) > 1 else inner.args[0] if inner.args else None
@@ -65,10 +68,46 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
             kind, inner = "slices", short
         else:
             inner = last  # type: ignore[assignment]
-    elif isinstance(inner, Sequence | Dictionary | Const):
+    elif isinstance(inner, Sequence) and inner.filled is not None:
+        trained = inner.filled.trained
+        kind, inner = inner.filled.kind, inner.filled.source  # type: ignore[assignment]
+    elif isinstance(inner, Sequence | Dictionary | Const) or _is_part(inner):
         kind = "items"
     depth = len(run.conditions)
-    return Loop(node, run.frame.module, inner, run.frame, kind, depth=depth, step=step)
+    return Loop(node, run.frame.module, inner, run.frame, kind, trained, depth=depth, step=step)
+
+
+def of_method(run: Walk, instance: Instance, name: str, node: ast.AST) -> Value | None:
+    """Return what a method without arguments returns, if the class has it."""
+    member = instance.of.member(name)
+    if not isinstance(member, Function):
+        return None
+    bound = Function(member.node, member.module, member.outer, member.owner, instance)
+    made = run.call_value(bound, [], {}, node)
+    return None if isinstance(made, Opaque) else made
+
+
+def _is_part(source: Value | None) -> bool:
+    """Whether what is iterated was made of the batch of a loop that is around."""
+    while isinstance(source, Made) and source.name in ("items", "keys", "values") and source.args:
+        source = source.args[0]
+    return isinstance(source, Opaque) and source.batch is not None
+
+
+def over_keys(loop: Loop) -> bool:
+    """Whether a loop goes over what a dict holds: its parts, and not the samples of a batch."""
+    node = loop.node
+    if loop.kind != "items" or not isinstance(node, ast.For):
+        return False
+    if isinstance(loop.source, Made) and loop.source.name in ("items", "keys", "values"):
+        return True
+    over, key = ast.unparse(node.iter), ast.unparse(node.target)
+    return any(
+        isinstance(part, ast.Subscript)
+        and ast.unparse(part.value) == over
+        and ast.unparse(part.slice) == key
+        for part in ast.walk(node)
+    )
 
 
 def _one_short(last: Value | None) -> Value | None:
@@ -200,6 +239,8 @@ def dataset(source: Value | None) -> Value | None:
         return source.option("dataset", 0)
     if isinstance(source, Opaque):
         return source.part("dataset")
+    if isinstance(source, External):
+        return External(f"{source.name}.dataset")
     return source.attrs.get("dataset") if isinstance(source, Made) else None
 
 
@@ -223,12 +264,12 @@ def counts(divisor: Value, loop: Loop) -> str:
     if _is_length(divisor, dataset(source)):
         return "samples"
     if isinstance(divisor, Length):
-        if divisor.of is source:
+        if _same(divisor.of, source):
             return "samples" if loop.kind == "slices" else "batches"
         if isinstance(divisor.of, Made) and divisor.of.name == "iter":
             return "batches" if bare(divisor.of) is source else ""
         data = dataset(source)
-        if data is not None and divisor.of is data:
+        if data is not None and _same(divisor.of, data):
             sampler = source.options.get("sampler") if isinstance(source, Made) else None
             if isinstance(sampler, Made) and sampler.name.rpartition(".")[2] in SUBSETS:
                 return "sampler"
@@ -251,6 +292,11 @@ def counts(divisor: Value, loop: Loop) -> str:
             ):
                 return "padded"
     return ""
+
+
+def _same(one: Value, other: Value | None) -> bool:
+    """Whether two values are one thing: what a file that is not there has, by its full name."""
+    return one is other or (isinstance(one, External) and one == other)
 
 
 def _is_length(divisor: Value, data: Value | None) -> bool:

@@ -17,6 +17,7 @@ from xent.audit._follow.values import (
     Index,
     Instance,
     Length,
+    Loop,
     Loss,
     Made,
     Mode,
@@ -131,8 +132,16 @@ def _of_made(run: Walk, holder: Made, name: str) -> Value:
         return holder.options[name]
     if name in ("module", "_orig_mod") and holder.args and isinstance(holder.args[0], Instance):
         return holder.args[0]
-    run.write(holder.attrs, name, Opaque(name))
+    run.write(holder.attrs, name, Opaque(name, _batch_of(holder), made=holder.place))
     return holder.attrs[name]
+
+
+def _batch_of(made: Made) -> Loop | None:
+    """Return the loop whose batch unknown code was given."""
+    if made.name.startswith(("torch.", "numpy.")):
+        return None
+    given = (*made.args, *made.options.values())
+    return next((b for value in given if (b := getattr(value, "batch", None))), None)
 
 
 def item(run: Walk, holder: Value, key: Value) -> Value:
@@ -170,7 +179,7 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
         if holder.name.endswith("Sequential") and isinstance(name, int):
             return holder.args[name] if -len(holder.args) <= name < len(holder.args) else Opaque()
         if name is not None:
-            made = Opaque(f"{name}")
+            made = Opaque(f"{name}", _batch_of(holder), made=holder.place)
             run.write(holder.attrs, ("item", name), made)
             return made
         return Opaque("item")

@@ -10,7 +10,7 @@ from pathlib import Path
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
-from xent.audit._follow import loaded, loops
+from xent.audit._follow import loaded, loops, steps
 from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers
@@ -96,6 +96,7 @@ def _methods(run: Walk, made: Class) -> None:
         value = calls.instantiate(run, made, [], {}, made.node)
         run.frames.pop()
         instance = value if isinstance(value, Instance) else Instance(made)
+    steps.follow(run, made, instance, todo)
     for member in todo:
         if member.owner is not made or member.node not in run.called:
             bound = Function(
@@ -179,10 +180,11 @@ def _modes(run: Walk) -> None:
         key = (id(forward.module), loop)
         if loop.trained and forward.grad and _left_by_evaluation(forward.mode, loop):
             run.report("X702", forward.place, module=forward.module, since="what evaluated it on")
-        if key in done or loop.trained or (forward.grad and not forward.test):
+        test = forward.test or _of_held_out(loop)
+        if key in done or loop.trained or (forward.grad and not test):
             continue
         # A loss shows that the loop measures; without one it must say so, and take no gradients.
-        if not loop.losses and (forward.grad or not forward.test or not loops.is_batches(loop)):
+        if not loop.losses and (forward.grad or not test or not loops.is_batches(loop)):
             continue
         if forward.mode is not None and (not forward.mode.training or _on_purpose(forward.mode)):
             continue
@@ -193,6 +195,20 @@ def _modes(run: Walk) -> None:
             done.add(key)
             effect = "drops at random" if found == "Dropout" else "uses and changes its statistics"
             run.report("X701", forward.place, layers=found, effect=effect)
+
+
+# `val_loader`, `testloader`, `loaders["valid"]`; not `latest`, `trainval_loader`.
+HELD_OUT = re.compile(
+    r"(?<![a-z])(test|val|valid|validation|dev|eval)(?=set|load|dl|data|[^a-z]|$)"
+)
+
+
+def _of_held_out(loop: Loop) -> bool:
+    """Whether a loop goes over batches of what is called validation or test data."""
+    over = getattr(loop.node, "iter", None)
+    if not isinstance(over, ast.expr) or not loops.is_batches(loop):
+        return False
+    return HELD_OUT.search(ast.unparse(over).replace("_", " ")) is not None
 
 
 def _left_by_evaluation(mode: Mode | None, loop: Loop) -> bool:

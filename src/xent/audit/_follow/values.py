@@ -213,6 +213,7 @@ class Sequence(Value):
     loops: tuple[Loop, ...] = ()
     total: Total | None = None
     element: Value | None = None
+    filled: Loop | None = None  # the loop that put one element in it in each round
 
 
 @dataclass(eq=False, repr=False)
@@ -331,6 +332,7 @@ class Loss(Value):
     positive: bool = True
     carried: bool = False  # with what earlier rounds left: a moving average, or a mean by recursion
     backward: list[bool] = field(default_factory=list)
+    summands: tuple[list[bool], ...] = ()  # the same of others that were added to it
 
     def but(self, **changes: Any) -> Loss:
         """Return the loss with some things changed."""
@@ -348,6 +350,7 @@ class Total(Value):
     kept: bool = False  # its graph is kept
     start: Value | None = None
     under: tuple[tuple[int, bool], ...] = ()  # the branches in which it was added
+    earlier: Loop | None = None  # of a counter: a loop that ended, which counted it up too
 
 
 @dataclass(eq=False, repr=False)

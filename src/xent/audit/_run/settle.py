@@ -17,7 +17,7 @@ from xent.audit._report import AuditReport
 from xent.audit._run.frames import Location, is_users
 from xent.audit._run.observer import Observer
 from xent.audit._run.rules.averages import from_loader, quantified
-from xent.audit._run.sites import Fact, Site
+from xent.audit._run.sites import Fact, Pass, Round, Site
 from xent.audit._source import read
 
 AVERAGES = frozenset(["X401", "X402", "X405"])
@@ -135,10 +135,7 @@ class _Joined:
 
     def _by_steps(self, one: Finding, site: Site) -> Finding:
         """Tell a mean of batch means in training as a note, and louder where the loop evaluates."""
-        wanted = self._wanted(one)
-        passes = [
-            each for each in site.passes if wanted(site.place) or any(map(wanted, each.callers))
-        ]
+        passes = self._passes(one, site)
         if self.config.levels.get(one.rule) is not None or not passes:
             return one
         if one.level != "note":
@@ -149,12 +146,7 @@ class _Joined:
 
     def _of_rounds(self, one: Finding) -> Finding | None:
         """Judge a mean of batch means by the loader, where no loss of PyTorch's was computed."""
-        rounds = [
-            each
-            for place, kept in self.observer.rounds.values()
-            if one.loop is not None and _at(replace(place, last=place.line), one.loop)
-            for each in kept
-        ]
+        rounds = self._rounds(one)
         known = [each for each in rounds if each.samples is not None and each.size is not None]
         if one.seen is not None or not known or len(known) < len(rounds):
             return one
@@ -174,11 +166,28 @@ class _Joined:
 
     def _quantified(self, one: Finding, site: Site) -> tuple[bool | None, str]:
         """Judge an average by the passes that were begun where it is taken."""
-        wanted = self._wanted(one)
-        if not wanted(site.place):
-            passes = [each for each in site.passes if any(map(wanted, each.callers))]
-            site = replace(site, passes=passes or site.passes)
-        return quantified(one.rule, site, one.level)
+        passes = self._passes(one, site)
+        return quantified(one.rule, replace(site, passes=passes or site.passes), one.level)
+
+    def _passes(self, one: Finding, site: Site) -> list[Pass]:
+        """Return the passes that a finding is about, by its loop or by the calls that it names.
+
+        The loss of a model that computes it itself is one site for training and evaluation.
+        """
+        wanted, rounds = self._wanted(one), self._rounds(one)
+        passes = [each for each in site.passes if any(each.round is of for of in rounds)]
+        return passes or [
+            each for each in site.passes if wanted(site.place) or any(map(wanted, each.callers))
+        ]
+
+    def _rounds(self, one: Finding) -> list[Round]:
+        """Return the rounds of loaders that the loop of a finding went over."""
+        return [
+            each
+            for place, kept in self.observer.rounds.values()
+            if one.loop is not None and _at(replace(place, last=place.line), one.loop)
+            for each in kept
+        ]
 
     def _confirmed(self, one: Finding, site: Site) -> Finding | None:
         if one.rule in AVERAGES:

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages, never_added, recursions, windows
+from xent.audit._follow.averaging import averages, counters, never_added, recursions, windows
 from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -204,6 +204,7 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
         supposed=next((s for s in ("loss", "sizes") if s in (left.supposed, right.supposed)), ""),
         weighted=False,
         over=left.over if left.over == right.over else (),
+        summands=(*left.summands, right.backward, *right.summands),
     )
 
 
@@ -212,6 +213,8 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     if isinstance(left, Index) and isinstance(right, Const) and isinstance(right.value, int):
         return Index(left.loop, left.offset - right.value)
     if isinstance(left, Loss) and isinstance(right, Loss):
+        if "kl" in (left.kind, right.kind):  # recon - 0.5 * sum(1 + logvar - mu^2 - var)
+            return _two_losses(run, left, right, node)
         return left.but(scale=left.scale if left.scale == right.scale else None)
     if isinstance(left, Loss) and isinstance(right, Zero) and run.new_loops(right.loops):
         return left.but(carried=True)  # loss - mean, on the way to mean += (loss - mean) / n
@@ -225,6 +228,9 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return _with(one, other, "-")
     if isinstance(left, Total | Mean) or isinstance(right, Total | Mean):
         return Opaque("difference")
+    if isinstance(left, Opaque) and isinstance(right, Opaque) and left.batch and right.batch:
+        # An output of unknown code, and what it should have been: squared, a loss by hand.
+        return Tensor("difference", batch=left.batch, grad=not run.without_grad)
     return Expression("-", left, right)
 
 
@@ -279,8 +285,10 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
                 term = one.term.but(nominal=True)
                 return replace(one, term=term)
             return Opaque("product")
-        if isinstance(one, Mean) and _number(other):
-            return one
+        if isinstance(one, Mean):
+            counters.multiplied_by_rounds(run, one, other, node)
+            if _number(other):
+                return one
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "*")

@@ -11,7 +11,7 @@ import ast
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import never_added, sizes, windows
+from xent.audit._follow.averaging import counters, never_added, sizes, windows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -21,7 +21,6 @@ from xent.audit._follow.values import (
     Length,
     Loop,
     Loss,
-    Made,
     Mean,
     Opaque,
     Total,
@@ -43,7 +42,8 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
         # sum is still one batch's loss.
         if not any(loops.is_batches(loop) or loop.trained for loop in entered):
             outer = [loop for loop in run.loops if loop not in entered]
-            return term.but(scale=None, over=(), loop=outer[-1] if outer else None)
+            scale = term.scale if all(map(loops.over_keys, entered)) else None
+            return term.but(scale=scale, over=(), loop=outer[-1] if outer else None)
         total = Total(entered, term, run.place(node), start=zero, under=run.under())
         if never_added.of_another_loop(run, total, node):
             return Opaque("total")
@@ -64,9 +64,9 @@ def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> T
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
     """Add another term to a total."""
     if isinstance(term, Const | Zero):
-        if isinstance(total.term, Const):
-            return Total(total.loops, Opaque("count"), total.place)
-        return total
+        return counters.more(run, total, term) if isinstance(total.term, Const) else total
+    if isinstance(total.term, BatchSize) and isinstance(term, BatchSize):
+        return counters.more(run, total, term)
     if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
         _added_twice(run, total, term, node)
         same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
@@ -144,7 +144,11 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     if not counted:
         if isinstance(divisor, Expression) and divisor.operator == "*":
             windows.divided_twice(run, total, (divisor.left, divisor.right), node)
-        elif not _powered(run, total, divisor, place):
+        elif not (
+            _powered(run, total, divisor, place)
+            or counters.too_many(run, total, divisor, node, place)
+            or counters.of_another_loader(run, total, divisor, place)
+        ):
             windows.divided(run, total, divisor, node, place)
         return Mean(total, divisor, loop)
     if counted == "never reset":
@@ -156,7 +160,7 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
             "X403",
             place,
             count="n",
-            divisor=f"n + 1: {_name(divisor)} that starts at 1",
+            divisor=f"n + 1: {sizes.name(divisor)} that starts at 1",
             fix="start the counter at 0",
         )
         return Mean(total, divisor, loop)
@@ -171,7 +175,7 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
     if isinstance(divisor, Total):
-        if divisor.loops != total.loops or divisor.under != total.under:
+        if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
             return ""
         if isinstance(divisor.term, Const):
             if isinstance(divisor.start, Zero) and divisor.start.value == 1:
@@ -208,7 +212,7 @@ def _powered(run: Walk, total: Total, divisor: Value, place: object) -> bool:
             "X403",
             place,  # type: ignore[arg-type]
             count=f"all {counted}'",
-            divisor=f"a power of {_name(divisor.left)}",  # type: ignore[attr-defined]
+            divisor=f"a power of {sizes.name(divisor.left)}",  # type: ignore[attr-defined]
             fix="(total / count) ** power: ** binds tighter than /",
         )
     return bool(counted)
@@ -224,7 +228,7 @@ def _never_reset(run: Walk, total: Total, divisor: Value, place: object) -> None
         "X403",
         place,  # type: ignore[arg-type]
         count="since it is not set to 0 in each round of the outer loop, all rounds'",
-        divisor=f"{_name(divisor)}, which counts one round",
+        divisor=f"{sizes.name(divisor)}, which counts one round",
         fix="set the total to 0 at the start of each round",
     )
 
@@ -240,7 +244,7 @@ def _judge(
     run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object
 ) -> None:
     loop = total.loops[-1]
-    facts = {"divisor": _name(divisor), "size": "len(x)"}
+    facts = {"divisor": sizes.name(divisor), "size": "len(x)"}
     if term.exp:
         if counted == "batches":
             run.report("X405", place, losses=(term.place,))  # type: ignore[arg-type]
@@ -250,7 +254,7 @@ def _judge(
             "X403",
             place,  # type: ignore[arg-type]
             count="each loss was divided by the steps of accumulation already; such",
-            divisor=f"{_name(divisor)}, which counts all batches",
+            divisor=f"{sizes.name(divisor)}, which counts all batches",
             fix="total += loss.item() * accumulation_steps",
         )
         return
@@ -274,7 +278,7 @@ def _judge(
             "X403",
             place,  # type: ignore[arg-type]
             count="the sampler's",
-            divisor=f"{_name(divisor)}, which counts the whole data set",
+            divisor=f"{sizes.name(divisor)}, which counts the whole data set",
             fix="divide by len(loader.sampler)",
         )
     elif term.scale == 0 and counted in ("samples", "padded"):
@@ -284,12 +288,20 @@ def _judge(
         run.report("X401", place, losses=(term.place,), level=level, **facts)  # type: ignore[arg-type]
     elif term.scale == 0 and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))
+    elif term.scale == 2 and term.by_hand and counted in ("samples", "batches", "padded"):
+        run.report(
+            "X403",
+            place,  # type: ignore[arg-type]
+            count="sums over each batch, multiplied by its size once more: such",
+            divisor=sizes.name(divisor),
+            fix="total += loss.item()    # it is a sum already",
+        )
     elif term.scale == 1 and term.by_hand and counted == "batches":
         run.report(
             "X403",
             place,  # type: ignore[arg-type]
             count="sums of each batch's",
-            divisor=f"{_name(divisor)}, which counts batches",
+            divisor=f"{sizes.name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
         )
     elif (
@@ -303,7 +315,7 @@ def _judge(
             "X403",
             place,  # type: ignore[arg-type]
             count="whole batches'",
-            divisor=f"{_name(divisor)}, which counts the samples that drop_last leaves out as well",
+            divisor=f"{sizes.name(divisor)}, which counts what drop_last leaves out as well",
             fix="count what is added: n += len(x); then total / n",
             level="warning",
         )
@@ -400,14 +412,3 @@ def _averaged(loss: Loss) -> str:
     if loss.features == "sum":
         return "summed over dimensions and averaged over the batch"
     return "averaged over batch and its own dimensions"
-
-
-def _name(value: Value) -> str:
-    if isinstance(value, Length):
-        of = value.of
-        if isinstance(of, Made):
-            return f"len() of a {of.name.rpartition('.')[2]}"
-        return f"len({of.name})" if isinstance(of, Opaque) else "a length"
-    if isinstance(value, Total):
-        return "a counter of samples" if isinstance(value.term, BatchSize) else "a counter"
-    return str(value.value) if isinstance(value, Const) else "their number"

@@ -7,12 +7,15 @@ import ast
 from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
+    BatchSize,
     Const,
+    External,
     Instance,
     Length,
     Loop,
     Made,
     Opaque,
+    Total,
     Value,
 )
 
@@ -39,7 +42,8 @@ def even(run: Walk, loop: Loop) -> bool:
     if isinstance(source, Instance):
         return True
     if not isinstance(source, Made):
-        return not isinstance(source, Opaque) or not _looks_batched(loop, source)
+        named = isinstance(source, Opaque | External)
+        return not named or not _looks_batched(loop, source)  # type: ignore[arg-type]
     if not source.name.endswith("DataLoader"):
         return not _looks_batched(loop, source)
     last = source.option("drop_last", 8)
@@ -76,9 +80,11 @@ def drops_last(loop: Loop) -> bool:
     return isinstance(last, Const) and last.value is True
 
 
-def _looks_batched(loop: Loop, source: Opaque | Made) -> bool:
-    name = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
-    return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator"))
+def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
+    if source.name == "given":
+        return False  # what a function of the script yields is as even as it makes it
+    text = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
+    return any(word in text for word in ("loader", "_dl", "dl_", "_iter", "batches", "iterator"))
 
 
 def _default(size: Value | None) -> object:
@@ -132,3 +138,16 @@ def last_batch(run: Walk, loop: Loop) -> str | None:
     if whole is None or not isinstance(guess, int) or guess < 1:
         return None
     return f"{whole // guess} batches of {guess}, 1 of {whole % guess}"
+
+
+def name(value: Value) -> str:
+    """Name what a total is divided by."""
+    if isinstance(value, Length):
+        of = value.of
+        if isinstance(of, Made):
+            return f"len() of a {of.name.rpartition('.')[2]}"
+        named = isinstance(of, Opaque | External)
+        return f"len({of.name.rpartition('.')[2]})" if named else "a length"  # type: ignore[attr-defined]
+    if isinstance(value, Total):
+        return "a counter of samples" if isinstance(value.term, BatchSize) else "a counter"
+    return str(value.value) if isinstance(value, Const) else "their number"

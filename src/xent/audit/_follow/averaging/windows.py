@@ -175,14 +175,15 @@ def emptied_in(branch: ast.AST | None, node: ast.AST) -> bool:
     name = _plain_name(node)
     if branch is None or not name:
         return branch is not None and _calls_reset(branch)
-    return _assigned(branch, name) or _calls_reset(branch)
+    return assigned(branch, name) or _calls_reset(branch)
 
 
 def _emptied_elsewhere(loop: Loop, node: ast.AST) -> bool:
-    return _assigned(loop.node, _plain_name(node)) or _calls_reset(loop.node)
+    return assigned(loop.node, _plain_name(node)) or _calls_reset(loop.node)
 
 
-def _assigned(inside: ast.AST, name: str) -> bool:
+def assigned(inside: ast.AST, name: str) -> bool:
+    """Whether code gives a name a new value, other than by adding to it."""
     for part in ast.walk(inside):
         targets: list[ast.expr] = []
         if isinstance(part, ast.Assign):

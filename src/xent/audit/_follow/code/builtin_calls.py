@@ -6,8 +6,8 @@ import ast
 from collections.abc import Callable
 from dataclasses import replace
 
-from xent.audit._follow import objects
-from xent.audit._follow.averaging import averages, shown
+from xent.audit._follow import loops, objects
+from xent.audit._follow.averaging import averages, counters, shown
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -39,6 +39,8 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     if isinstance(value, Opaque) and value.batch is not None:
         return BatchSize(value.batch)
     if isinstance(value, Sequence):
+        if value.filled is not None and value.filled.source is not None:
+            return Length(value.filled.source)
         if value.total is not None:
             return replace(value.total, term=Const(1))
         if value.items is not None and value.items:
@@ -46,7 +48,8 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     if isinstance(value, Instance):
         member = value.of.member("__len__")
         if isinstance(member, Function) and not value.of.descends_from("Dataset"):
-            return Length(value)
+            length = loops.of_method(run, value, "__len__", node)
+            return length if isinstance(length, Length) else Length(value)
     if isinstance(value, Made) and value.name in ("enumerate", "generator"):
         return Length(value.args[0]) if value.args else Opaque("len")
     return Length(value)
@@ -60,11 +63,9 @@ def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     """max(1, len(loader)): what the guard against zero leaves."""
     others = [a for a in args if not isinstance(a, Const | Zero)]
     guarded = len(args) == 2 and len(others) == 1
-    return (
-        others[0]
-        if guarded and isinstance(others[0], Length | Total | BatchSize)
-        else Opaque("max")
-    )
+    if guarded and isinstance(others[0], Length | Total | BatchSize):
+        return others[0]
+    return Made("max", args, options)
 
 
 def _number(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -98,6 +99,8 @@ def _mean(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
     value = args[0] if args else Opaque("mean")
     if isinstance(value, Sequence) and value.total is not None and "weights" not in options:
         total = value.total
+        if counters.never_emptied(run, total, node):
+            return Opaque("mean")
         return averages.divided(
             run, total, Total(total.loops, Const(1), total.place, under=total.under), node
         )
@@ -113,9 +116,9 @@ def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
             return value.total
         if isinstance(value.element, BatchSize):
             return Total((value.element.loop,), value.element, run.place(node))
-        if value.items and all(isinstance(i, Loss) for i in value.items):
-            first = value.items[0]
-            return first if isinstance(first, Loss) else Opaque("sum")
+        losses = [item for item in value.items or () if isinstance(item, Loss)]
+        if losses and len(losses) == len(value.items or ()):
+            return losses[0].but(summands=tuple(each.backward for each in losses[1:]))
     return value if isinstance(value, Loss | Total) else Opaque("sum")
 
 

@@ -63,6 +63,10 @@ def arguments(run: Walk, node: ast.Call) -> tuple[list[Value], dict[str, Value]]
             options[keyword.arg] = value
         elif isinstance(value, Dictionary):
             options.update({k: v for k, v in value.items.items() if isinstance(k, str)})
+            if value.default is not None:
+                options["**"] = value.default
+        elif getattr(value, "batch", None) is not None:
+            options["**"] = value
     return args, options
 
 
@@ -236,9 +240,11 @@ def call_function(
         run.frames.pop()
     if frame.yielded:
         inner = frame.yielded[0]
+        if isinstance(inner, Sequence):
+            inner = next(iter(inner.items or ()), inner.element)  # type: ignore[assignment]
         batch = getattr(inner, "batch", None)
-        source = batch.source if batch is not None and batch.source is not None else Opaque("given")
-        return Made("generator", [source], {})
+        source = batch.source if batch is not None and batch.kind == "batches" else None
+        return Made("generator", [source or Opaque("given")], {})
     return _returned(run, frame)
 
 

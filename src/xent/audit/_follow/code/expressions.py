@@ -242,7 +242,8 @@ def _comprehension(
     total = None
     if isinstance(value, Loss) and not generator.ifs:
         total = Total((loop,), value, run.place(node), under=run.under())
-    return Sequence(None, outside, total, value)
+    left = isinstance(value, Dictionary) and loops.is_batches(loop) and not generator.ifs
+    return Sequence(None, outside, total, value, loop if left else None)
 
 
 def _element(run: Walk, node: Any) -> tuple[Value, Value]:

@@ -129,15 +129,20 @@ def _backward(run: Walk, args: list[Value]) -> Value:
         loop.trained = True
     for value in args:
         if isinstance(value, Loss):
-            value.backward.append(True)
+            for each in (value.backward, *value.summands):
+                each.append(True)
         _differentiated(run, value)
     return Const(None)
 
 
 def _differentiated(run: Walk, value: Value) -> None:
+    value = value.of if isinstance(value, Mean) else value
     if isinstance(value, Total):
+        for loop in value.loops:
+            loop.trained = True  # it collected the loss of one step
         for pending in run.pending:
-            if pending.rule == "X408" and pending.place == value.place:
+            mean = pending.rule == "X402" and pending.loop is value.loops[-1]
+            if mean or (pending.rule == "X408" and pending.place == value.place):
                 pending.unless = [True]
 
 
@@ -358,6 +363,8 @@ def of_sequence(
             holder.total = averages.listed(run, value, entered, node)
         elif isinstance(value, BatchSize) and entered:
             holder.element = value
+        elif isinstance(value, Dictionary) and entered and holder.items == []:
+            holder.items, holder.element, holder.filled = None, value, entered[-1]
         elif (holder.items is not None and not isinstance(value, Loss | Total)) or (
             holder.items is not None and not entered
         ):

@@ -148,6 +148,7 @@ def call(
         return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     output = Opaque("output", batches[0] if batches else None)
+    output.parts["called"] = Opaque("model")
     if _given_dropout(made):
         note_forward(run, made, node)
     if "labels" in options and batches:

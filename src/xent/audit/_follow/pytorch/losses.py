@@ -194,7 +194,8 @@ def value_of(run: Walk, loss: TorchLoss, reduction: str, args: list[Value], node
     loop = run.batch_loop(batches)
     grad = not run.without_grad
     if reduction == "none":
-        return Tensor(batch=loop, grad=grad, loss=loss.kind)
+        applied = "divergence" if loss.takes == "log for kl" else ""
+        return Tensor(applied, batch=loop, grad=grad, loss=loss.kind)
     features = {"mean": "mean", "sum": "sum", "batchmean": "sum"}.get(reduction, "")
     scale = {"mean": 0, "sum": 1, "batchmean": 0}.get(reduction)
     if scale is None and run.ran:

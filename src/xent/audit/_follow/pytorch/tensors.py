@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from xent.audit._follow.pytorch import gaussians
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -105,9 +106,6 @@ INTEGER = frozenset(
         "bincount",
     ]
 )
-GAUSSIAN = re.compile(
-    r"1(\.0*)?\s*\+\s*[\w.\[\]']*(log|var|sig|std)[^,]*-.*(exp|sig|var|std)", re.I
-)
 
 
 def function(
@@ -185,6 +183,9 @@ def _batch(args: list[Value]) -> Loop | None:
 def _tensor(value: Value) -> Tensor:
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, Made):  # what a function of a file that is not there returned
+        grad = NETWORK.search(value.name.rpartition(".")[2]) is not None
+        return Tensor(batch=_batch(value.args), grad=grad)
     called = value.parts.get("called") if isinstance(value, Opaque) else None
     grad = isinstance(called, Opaque) and NETWORK.search(called.name) is not None
     return Tensor(batch=getattr(value, "batch", None), grad=grad)
@@ -333,7 +334,7 @@ def reduce(
 ) -> Value:
     """Sum or average: of a whole tensor this is a scalar, and its scale is known."""
     kind = tensor.loss or ("loss" if tensor.applied in LOGS else "")
-    if not kind and _is_gaussian(node):
+    if not kind and gaussians.is_divergence(run, node):
         kind = "kl"
     axis = options.get("dim", options.get("axis", args[0] if args else None))
     if axis is not None and not (isinstance(axis, Const) and axis.value is None):
@@ -349,6 +350,8 @@ def reduce(
 def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
     if not tensor.loss:
         return Opaque(name, tensor.batch)
+    if tensor.applied == "divergence" and name == "mean":
+        run.report("X302", run.place(node))
     features = tensor.per or name
     if tensor.loss == "loss" and tensor.per == "" and name == "mean":
         features = "mean"
@@ -361,11 +364,6 @@ def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
         features="" if tensor.loss == "density" else features,  # of one number or of many
         grad=not run.without_grad,
     )
-
-
-def _is_gaussian(node: ast.AST) -> bool:
-    """Whether this sums 1 + log var - mu^2 - var, the divergence of a Gaussian."""
-    return bool(GAUSSIAN.search(ast.unparse(node)))
 
 
 def of_distribution(run: Walk, holder: Value, name: str, node: ast.AST) -> Value:

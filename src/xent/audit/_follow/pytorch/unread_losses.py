@@ -67,6 +67,8 @@ def called_so(
 ) -> Value | None:
     """Follow a function of a file that could not be read, whose name says that it is a loss."""
     first, _, last = name.rpartition(".")
+    if first and is_criterion(Opaque(last), args, options):
+        return assumed(run, last, args, node)
     if not first or LOSS_NAME.fullmatch(last) is None or len(args) + len(options) < 2:
         return None
     given = (*args, *options.values())

@@ -16,6 +16,7 @@ class Window:
 
     losses: list[tuple[Site, int, float | None]] = field(default_factory=list)
     roots: list[tuple[Site, int, float] | None] = field(default_factory=list)
+    counts: set[int] = field(default_factory=set)  # of targets, in all micro-batches
 
     def loss(self, site: Site, weight: int, value: float | None) -> None:
         """Take a loss that has a graph."""
@@ -47,8 +48,12 @@ class Window:
         fact.looked += 1
         weights = [weight for _, weight, _ in known]
         shares = [share for _, _, share in known]
+        self.counts.update(weights[:MOST_ROOTS])
         if max(weights) <= min(weights) * (1 + ALIKE_COUNTS):
             return
+        of = site.last.round if site.last is not None else None
+        if of is not None and of.ragged and len(self.counts) == 2:
+            return  # full batches, and a smaller last one
         if max(shares) - min(shares) <= 1e-3 * abs(max(shares)):
             fact.found += 1
             fact.seen = fact.seen or (

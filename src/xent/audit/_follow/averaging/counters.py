@@ -1,0 +1,137 @@
+"""Counters of batches or samples that count more than the losses they divide.
+
+One that two loops count up holds the rounds of both, and one that is set to 0 before an outer
+loop, where the total is set to 0 in it, holds those of all its rounds so far.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+
+from xent.audit._follow.averaging import sizes, windows
+from xent.audit._follow.run import Walk
+from xent.audit._follow.values import (
+    BatchSize,
+    Const,
+    Length,
+    Loop,
+    Loss,
+    Made,
+    Mean,
+    Opaque,
+    Place,
+    Total,
+    Value,
+    Zero,
+)
+
+
+def more(run: Walk, counter: Total, term: Value) -> Value:
+    """Count on: in a loop after the one that was counted, the counter holds both."""
+    entered = run.new_loops(counter.start.loops) if isinstance(counter.start, Zero) else ()
+    ended = not run.is_open(counter.loops[-1])
+    alike = counter.term == term == Const(1) or isinstance(term, BatchSize)
+    if entered and ended and alike and entered[-1] not in counter.loops and not counter.emptied:
+        earlier = counter.loops[-1]
+        return replace(counter, loops=entered, term=term, earlier=earlier, under=run.under())
+    return Total(counter.loops, Opaque("count"), counter.place)
+
+
+def too_many(run: Walk, total: Total, counter: Value, node: ast.AST, place: Place) -> bool:
+    """X403: a counter holds rounds of which the total has no losses."""
+    if not isinstance(counter, Total) or counter.emptied or total.emptied:
+        return False
+    if counter.under != total.under or not (
+        counter.term == Const(1) or isinstance(counter.term, BatchSize)
+    ):
+        return False
+    if counter.earlier is not None and counter.loops == total.loops:
+        _report(run, place, "one loop's", "a counter that an earlier loop counts up as well")
+        return True
+    outer = counter.loops[: -len(total.loops)]
+    if not outer or counter.loops[len(outer) :] != total.loops or run.is_open(total.loops[-1]):
+        return False
+    name = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+    if not isinstance(name, ast.Name) or not all(_kept(run, loop, name.id) for loop in outer):
+        return False
+    _report(run, place, "one round's", "a counter that is not set to 0 in each round")
+    return True
+
+
+def of_another_loader(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
+    """X403: one of two loaders counts, where there are as many rounds as the shorter has."""
+    rounds = total.loops[-1].source
+    if not isinstance(rounds, Made) or rounds.name not in ("min", "max") or len(rounds.args) < 2:
+        return False
+    if not isinstance(divisor, Length) or not any(divisor == one for one in rounds.args):
+        return False
+    which = "shorter" if rounds.name == "min" else "longer"
+    run.report(
+        "X403",
+        place,
+        level="warning",
+        count=f"as many batches' as the {which} loader has",
+        divisor=f"{sizes.name(divisor)}, which may be another",
+        fix=f"divide by {rounds.name}(...), the number of rounds",
+    )
+    return True
+
+
+def multiplied_by_rounds(run: Walk, mean: Mean, factor: Value, node: ast.AST) -> None:
+    """X403: ``total / n * rounds``, where the total goes over the rounds of an outer loop."""
+    total = mean.of
+    if not isinstance(total, Total) or not isinstance(total.term, Loss) or len(total.loops) < 2:
+        return
+    rounds = total.loops[-2]
+    if rounds.kind == "range" and rounds.source == factor and not run.is_open(rounds):
+        run.report(
+            "X403",
+            run.place(node),
+            count="all rounds'",
+            divisor=f"{sizes.name(mean.divisor)} alone; the result is multiplied by the rounds",
+            fix="total / (n * rounds): / and * are taken from left to right",
+        )
+
+
+def never_emptied(run: Walk, total: Total, node: ast.AST) -> bool:
+    """X403: the mean of a list that holds the evaluations of all epochs so far."""
+    outer = [loop for loop in total.loops[:-1] if run.is_open(loop)]
+    kept = node.args[0] if isinstance(node, ast.Call) and node.args else None
+    if not outer or not outer[-1].trained or total.loops[-1].trained or total.emptied:
+        return False
+    if not isinstance(kept, ast.Name) or not isinstance(total.term, Loss) or total.term.supposed:
+        return False
+    if not all(_kept(run, loop, kept.id) for loop in outer) or _emptied(outer[0], kept.id):
+        return False
+    run.report(
+        "X403",
+        run.place(node),
+        level="warning",
+        count="since the list is not emptied in each round, all rounds'",
+        divisor="their number: this is no mean of the last round",
+        fix=f"{kept.id} = []    # at the start of each round",
+    )
+    return True
+
+
+def _emptied(loop: Loop, name: str) -> bool:
+    """Whether a loop clears a list, or deletes what is in it."""
+    return any(
+        isinstance(part, ast.Attribute)
+        and part.attr in ("clear", "pop")
+        and ast.unparse(part.value) == name
+        for part in ast.walk(loop.node)
+    ) or any(
+        isinstance(part, ast.Delete) and name in ast.unparse(part) for part in ast.walk(loop.node)
+    )
+
+
+def _kept(run: Walk, loop: Loop, name: str) -> bool:
+    """Whether a loop that is still running never gives a name a new value."""
+    return run.is_open(loop) and not windows.assigned(loop.node, name)
+
+
+def _report(run: Walk, place: Place, count: str, divisor: str) -> None:
+    fix = "set the counter to 0 wherever the total is"
+    run.report("X403", place, count=count, divisor=divisor, fix=fix)
