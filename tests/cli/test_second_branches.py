@@ -10,10 +10,11 @@ import pytest
 from xent.cli._arrays import is_number, whole_column
 from xent.cli._data import base_of, check_outputs
 from xent.cli._evaluate import kind_of
-from xent.cli._predictions import Files, Scores, labels_of, stripped, truth_as
+from xent.cli._predictions import Files, Scores, labels_of, scores_of, stripped, truth_as
 from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
 from xent.cli._tables._doubts import _own_names
 from xent.cli._tables._options import TableOptions, is_array, is_csv
+from xent.cli._training._train import _way_on
 from xent.cli._trees._options import levels_shown
 
 ASKED = Question(
@@ -193,3 +194,43 @@ def test_classes_are_called_what_tells_their_columns_apart():
     assert stripped(["a", "b"], "a,b") == ["a", "b"]
     assert stripped(["p_a"], "p_a") == ["p_a"]
     assert stripped(["p_cat_1", "p_cat_2"], "p_*,q") == ["1", "2"]
+
+
+def test_what_a_piece_says_of_its_scores_has_the_rows_of_the_whole():
+    def label(*names):
+        return [{"label": name, "score": 0.5} for name in names]
+
+    for column, sentence in (
+        (pa.array([[0.5, 0.5], [0.5, 0.5], [1.0]]), "2 numbers at row 100 and 1 at row 102"),
+        (pa.array([[0.5, 0.5], None]), "have a value in every row, got none at row 101"),
+        (pa.array([label("a", "b"), label("a", "a")]), "once, got 'a' again at row 101"),
+        (pa.array([label("a", "b"), [None]]), "for each class, got something else at row 101"),
+        (pa.array([label("a", "b"), label("b")]), "in column 'a', got a missing value at row 101"),
+        (pa.array([{"a": 0.5, "b": 0.5}, {"a": 1.0}]), "'b', got a missing value at row 101"),
+        (pa.array(["[0.5, 0.5]", "[0.5, 0.5"]), r"scores, got '\[0.5, 0.5' at row 101"),
+        (pa.array(["[0.5, 0.5]", "[1]"]), "2 numbers at row 100 and 1 at row 101"),
+    ):
+        table = pa.table({"p": column})
+        refused(sentence, scores_of, table, "probs", "p", Path("x.parquet"), [], first=100)
+    wide = pa.table({"p_a": [0.5, 0.5], "p_b": [0.5, None]})
+    refused("'p_b', got a missing value at row 101", scores_of, wide, "probs", None,
+            Path("x.parquet"), [], first=100)  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_training_says_how_it_goes_on(error, tmp_path, capsys):
+    there, not_yet = tmp_path / "there.xent", tmp_path / "none.xent"
+    there.touch()
+    for checkpoint, every, said in (
+        (None, None, "Nothing of this run is kept: with --checkpoint FILE it could go on."),
+        (there, None, f"The same command goes on from '{there}', after its last whole epoch."),
+        (there, "5m", f"The same command goes on from '{there}', where it was last written."),
+        (not_yet, None, "It was stopped in its first epoch: the same command starts afresh."),
+        (not_yet, "5m", "It was stopped in its first 5m: the same command starts afresh."),
+    ):
+        with pytest.raises(error), _way_on(checkpoint, every):
+            raise error
+        assert capsys.readouterr() == ("", f"{said}\n")
+    with pytest.raises(ValueError, match="bad"), _way_on(None, None):
+        raise ValueError("bad")
+    assert capsys.readouterr() == ("", "")

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from math import exp
 
 import pytest
@@ -13,9 +14,9 @@ from torch import tensor
 from xent.audit import Config, audit, watch
 from xent.audit._run import program
 from xent.audit._run.frames import location
-from xent.audit._run.rules import averages, graph, numerics, tokens
+from xent.audit._run.rules import averages, graph, modes, numerics, targets, tokens
 from xent.audit._run.rules.accumulation import Window
-from xent.audit._run.sites import Cell, Pass, Round, Site
+from xent.audit._run.sites import Cell, LossCall, Pass, Round, Site
 
 
 def site():
@@ -178,6 +179,9 @@ def test_how_far_targets_are_from_the_ids():
         assert tokens._shift(ids[:, : 6 - by], ids[:, by:], -100, 0) == verdict
         assert tokens._shift(ids, ids.roll(-by, 1), -100, 0) != ("" if by == 0 else "copy")
     assert tokens._shift(ids, ids.roll(-1, 1), -100, 0) == "wrapped"
+    # Of one row, or where all begin alike, what stands last may be the next text's beginning.
+    assert tokens._shift(ids[:1], ids[:1].roll(-1, 1), -100, 0) == "right"
+    assert tokens._shift(ids[[0, 0]], ids[[0, 0]].roll(-1, 1), -100, 0) == "right"
     two = ids[:, 1:3]  # too few that count
     assert tokens._equal(ids[:1, :2], two[:1], -100, 1) == 0.0
     assert tokens._equal(ids, two, -100, 1) == 1.0
@@ -307,3 +311,43 @@ def test_layers_that_nobody_trains_are_not_evaluated_wrongly():
 
     assert "X701" in seen(lambda: compute(True))
     assert "X701" not in seen(lambda: compute(False))
+
+
+def test_one_loss_between_two_steps_is_no_evaluation():
+    """In training mode without a graph: one is a look at training, two at one step are not."""
+
+    def seen_at(*losses):
+        found, sites = modes.Modes(), {"a": site(), "b": replace(site(), name="nll_loss")}
+        event = modes.ModeEvent("Dropout", True, False, False, True, frozenset(), "here")
+        for name, step in losses:
+            found.pending = [(event, None)]
+            found.at_loss(sites[name], False, step)
+        return found.evaluated["here"].count
+
+    assert [seen_at(*[("a", 1)] * times) for times in (1, 2, 3)] == [0, 1, 2]
+    assert seen_at(("a", 1), ("a", 2)) == 0
+    assert seen_at(("a", 1), ("b", 1)) == 0
+    assert seen_at(("a", 1), ("b", 1), ("b", 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "target", "both"),
+    [
+        ((4, 1), (4,), (4, 4)), ((4,), (4, 1), (4, 4)), ((2, 3), (2, 1, 3), (2, 2, 3)),
+        ((4, 1), (1, 1), None), ((4,), (), None), ((1,), (4,), None), ((4, 3), (3,), None),
+        ((4, 1), (4, 1), None),
+    ],
+)  # fmt: skip
+def test_shapes_of_which_every_pair_is_compared(output, target, both):
+    """One number for all is no accident; what is as large as neither of the two is."""
+    here = site()
+    options = {"input": torch.zeros(output), "target": torch.zeros(target)}
+    targets.broadcast(here, LossCall("mse_loss", options, torch.zeros(()), "mean", []))
+    fact = here.facts["X203"]
+    assert (fact.looked, fact.found) == (1, both is not None)
+    assert fact.facts.get("both") == both
+
+
+def test_exit_codes_are_those_of_the_shell():
+    for code, said in ((None, 0), (3, 3), (256 + 7, 7), (-1, 255), (True, 1)):
+        assert program._exit_code(SystemExit(code)) == said
