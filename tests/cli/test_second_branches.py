@@ -1,5 +1,6 @@
 """Second branches of the commands' own functions: pairs of options, rows of pieces, bounds."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,17 @@ import pyarrow as pa
 import pytest
 
 from xent.cli._arrays import is_number, whole_column
+from xent.cli._compare._against import OldRows
+from xent.cli._compare._files import UNPAIRED, ModelFile
 from xent.cli._data import base_of, check_outputs
 from xent.cli._evaluate import kind_of
+from xent.cli._language._filter import _share
 from xent.cli._predictions import Files, Scores, labels_of, scores_of, stripped, truth_as
 from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
 from xent.cli._tables._doubts import _own_names
 from xent.cli._tables._options import TableOptions, is_array, is_csv
 from xent.cli._training._train import _way_on
+from xent.cli._training._typed import seconds_of
 from xent.cli._trees._options import levels_shown
 
 ASKED = Question(
@@ -60,6 +65,17 @@ def test_how_many_levels_a_line_lists():
 def test_bases():
     assert (base_of("2"), base_of("0.5"), base_of("e")) == (2.0, 0.5, np.e)
     refused("`--base` must be a number, or e for nats, got 'E'", base_of, "E")
+
+
+def test_shares_and_times_at_both_ends():
+    for said, share in (("100%", 1.0), ("1", 1.0), ("30%", 0.3), ("0.5%", 0.005), ("1e-3", 0.001)):
+        assert _share(said) == pytest.approx(share)
+    for said in ("0", "0%", "101%", "1.01", "-1", "nan", "inf", "half", "%"):
+        refused("`--keep` must be a share of the lines, like 30% or 0.3, got", _share, said)
+    for said, seconds in (("30s", 30), ("5m", 300), ("2h", 7200), (" 1.5m ", 90), (None, None)):
+        assert seconds_of(said) == seconds
+    for said in ("30", "5 m", "1d", "-1s", "", "1.s"):
+        refused("`--checkpoint-every` must be a time like 30s, 5m or 2h", seconds_of, said)
 
 
 def test_endings_in_capitals():
@@ -158,6 +174,61 @@ def test_truth_of_another_file_by_its_ids():
         refused(sentence, files._joined, pa.table({"id": some}), theirs, [])
     gap = pa.table({"id": ["1", None]})
     refused("have an id in every row of 'p.csv', got none at row 1", files._joined, gap, theirs, [])
+
+
+@pytest.mark.parametrize("by", ["id", None])
+def test_rows_of_an_old_file_are_those_of_the_new_one(by):
+    places = OldRows(Path("rows.csv"), "bits", by, "target")._places
+    assert places(["b", "a"], ["a", "b"], Path("n.csv")) == [1, 0]
+    must = f"`--against` must have the rows of 'n.csv', by {by or 'row'}, got "
+    for new, old, got in (
+        ("abcde", "bxy", "none for a, c and d (4 rows)."),  # what is missing comes before the rest
+        ("ab", "a", "none for b (1 row)."),
+        ("ab", "abwxyz", "w, x and y as well (4 rows)."),
+        ("ab", "zab", "z as well (1 row)."),
+    ):
+        with pytest.raises(ValueError, match="must have the rows") as caught:
+            places([*new], [*old], Path("n.csv"))
+        assert str(caught.value).replace("'", "") == (must + got).replace("'", "")
+    refused("must name every row once, got 3 names of 4 rows", places, [*"ab"], [*"abca"], "n.csv")
+
+
+def model_file(name, ids, true, **others):
+    scores = np.eye(2)[[int(label == "b") for label in true]]
+    return ModelFile(
+        Path(name), ids and [*ids], [*true], scores, ["a", "b"], None, others, {}, list(others)
+    )
+
+
+def test_files_that_differ_say_which_row_by_the_first_ones_names():
+    first = model_file("old.csv", "123", "aba", w=[1.0, math.nan, 3.0])
+    other = model_file("new.csv", "312", "aab", w=[3.0, 1.0, math.nan])
+    found = other.beside(first)
+    assert (found.true, found.scores.argmax(1).tolist()) == ([*"aba"], [0, 1, 0])
+    at = "of 'old.csv' in 'new.csv', got 'a' and not 'b' at id '2'"
+    refused(at, replace(other, true=[*"aaa"]).beside, first)
+    wrong = replace(other, others={"w": [3.0, 5.0, math.nan]})
+    refused("the column 'w' of 'old.csv' in 'new.csv', got 5.0 and not 1.0 at id '1'", wrong.beside,
+            first)  # fmt: skip
+    refused(r"every id of 'old.csv' in 'new.csv', got none for '2' \(1 row\)",
+            replace(other, ids=[*"314"]).beside, first)  # fmt: skip
+    refused(r"every id of 'new.csv' in 'old.csv', got none for '4' \(1 row\)",
+            model_file("new.csv", "1234", "abaa").beside, first)  # fmt: skip
+    plain = replace(first, ids=None)
+    in_order = model_file("new.csv", None, "aba", w=[1.0, math.nan, 3.0])
+    assert in_order.beside(plain).true == [*"aba"]
+    got = rf"got 'a' and not 'b' at row 1\. {UNPAIRED}"
+    refused(got, replace(in_order, true=[*"aaa"]).beside, plain)
+    few = model_file("new.csv", None, "ab")
+    refused("have the rows of 'old.csv', 3, got 2 in 'new.csv'", few.beside, plain)
+
+
+def test_columns_of_another_order_are_those_of_their_classes():
+    first = model_file("old.csv", None, "ab")
+    turned = replace(first, classes=["b", "a"], scores=first.scores[:, ::-1])
+    assert turned.beside(first).scores.tolist() == first.scores.tolist()
+    other = replace(turned, classes=["b", "c"])
+    refused("classes of 'old.csv', 'a' and 'b', got 'b' and 'c' in", other.beside, first)
 
 
 def test_labels_name_columns_that_are_numbered():

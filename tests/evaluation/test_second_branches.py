@@ -64,6 +64,15 @@ def test_drawn_signs_count_the_one_that_was_seen():
     assert sign_flip([even], 99) == [1.0]  # nothing is nearer to 0 than what was seen
 
 
+@pytest.mark.parametrize("groups", [19, 20, 21])
+def test_up_to_twenty_groups_every_flip_is_counted(groups):
+    """Of all that lean one way two ways of 2^G come as far; of more groups only some are drawn."""
+    keys = np.arange(groups, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    pieces = Pieces(np.linspace(1.0, 2.0, groups), np.ones(groups), keys)
+    (p,) = sign_flip([pieces], 99)
+    assert p == (2 / 2**groups if groups <= 20 else 1 / 100)
+
+
 def test_what_floors_would_give_is_that_of_all_parts():
     probs = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.25, 0.75]])
     first, second = Accumulator(), Accumulator()

@@ -197,6 +197,24 @@ def test_a_share_of_the_lines_is_one_of_all_pieces(tmp_path, monkeypatch):
     assert (tmp_path / "kept").read_text().splitlines() == want
 
 
+@pytest.mark.parametrize("piece", [16, 1 << 20])
+def test_a_share_of_the_lines_is_one_of_those_that_are_text(tmp_path, monkeypatch, piece):
+    """Of 8 lines that are text half is 4; lines passed over are none of them, and are no choice."""
+    monkeypatch.setattr(_text, "PIECE_BYTES", piece)
+    model = NGramModel(2, WittenBell()).fit(["a b c", "a b", "c x", "y z a b"])
+    good = ["a b", "x x x", "c x", "b c", "z", "a b c", "y z a b", "y y y y"]
+    lines = [line.encode() for line in good]
+    for place in (0, 3, 5, 11):
+        lines.insert(place, b"a \xff")
+    (tmp_path / "text").write_bytes(b"\n".join(lines) + b"\n")
+    done = filter_file(model, tmp_path / "text", tmp_path / "kept", keep=0.5, skip_bad=True)
+    bits = [model.evaluate([line]).bits_per_byte for line in good]
+    chosen = sorted(np.argsort(bits, kind="stable")[:4].tolist())
+    assert (tmp_path / "kept").read_text().splitlines() == [good[i] for i in chosen]
+    assert (done.records, done.kept, done.bad) == (12, 4, 4)
+    assert "line 1" in done.first_bad
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_arcs_written_in_blocks_are_those_written_at_once(tmp_path, monkeypatch, size):
     model = NGramModel(3, WittenBell()).fit(LINES)

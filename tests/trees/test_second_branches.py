@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.special import xlogy
 from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils.class_weight import compute_class_weight
 
 from trees.test_rules import limit
 from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegressor
@@ -19,6 +20,7 @@ from xent.trees._show.picture import CLASS_COLOURS, _colour
 from xent.trees._show.rules import Condition, Rule
 from xent.trees._show.simplify import Training, _in_order, condition_bits
 from xent.trees._table.columns import Cases, FittedColumn
+from xent.trees._table.weights import times_class
 
 
 @pytest.mark.parametrize("weight", [{"a": 4.0, "b": 1.0, "c": 0.25}, "balanced"])
@@ -326,3 +328,40 @@ def test_the_next_class_of_rules_is_wrong_on_least_that_is_left():
         for label, (low, high) in bounds.items()
     }
     assert [rule.label for rule in _in_order(groups, training)] == [2, 0, 1]
+
+
+def test_classes_that_weigh_nothing_are_none_that_are_balanced():
+    """As scikit-learn balances the rows that are left without them."""
+    y, weight = np.array([0, 0, 0, 1, 2, 2, 2, 2]), np.array([1.0, 2, 1, 3, 0, 0, 0, 0])
+    found = times_class(weight, "balanced", np.array(["a", "b", "c"]), y)
+    each = compute_class_weight("balanced", classes=np.array([0, 1]), y=y[:4])
+    assert found.tolist() == [*(weight[:4] * each[y[:4]]), 0, 0, 0, 0]
+    some = times_class(weight[:4], "balanced", np.array(["a", "b", "c"]), y[:4])
+    assert some.tolist() == found[:4].tolist()  # and so are those of which there is no row
+
+
+@pytest.mark.parametrize(("left", "right"), [(12, 12), (12, 14), (14, 12)])
+def test_a_level_that_no_case_has_goes_where_most_go(left, right):
+    """By a surrogate of names; of equally many, down the first branch."""
+    X = pd.DataFrame({
+        "x": [0.0] * left + [1.0] * right + [np.nan],
+        "z": [*"a" * (left - 1), "b", *"b" * (right - 1), "a", "c"],
+    })  # fmt: skip
+    tree = CARTClassifier(pruning=None, max_depth=1).fit(X, ["no"] * left + ["yes"] * right + ["yes"])
+    first, last = tree.to_text().splitlines()[0], "a, c" if left >= right else "a"
+    said = f"in {{{last}}}" if "," in last else f"= {last}"
+    assert first.startswith(f"x <= 0.5, if missing z {said}"), first
+    assert tree.predict(X.iloc[[-1]]).tolist() == ["no" if left >= right else "yes"]
+
+
+def test_labels_of_edges_are_cut_after_six_lines():
+    for many in (5, 6, 7):
+        names = [f"{letter * 34}" for letter in "abcdefg"[:many]]
+        X = pd.DataFrame({"z": [*names, *["z"] * 9] * 4})
+        dot = TreeClassifier(pruning=None, nominal="subset").fit(
+            X, ([0] * many + [1] * 9) * 4
+        ).to_dot()
+        (line,) = [line for line in dot.splitlines() if "->" in line and names[0] in line]
+        shown = line.partition('label="')[2].partition('"')[0].split("\\n")
+        assert len(shown) == (many if many < 7 else 7)
+        assert ("labeltooltip" in line) == (shown[-1].startswith("…")) == (many == 7)
