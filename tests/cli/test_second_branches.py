@@ -1,17 +1,21 @@
 """Second branches of the commands' own functions: pairs of options, rows of pieces, bounds."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
+from xent import _warm_up as ahead
+from xent.cli import _warm_up
 from xent.cli._arrays import is_number, whole_column
 from xent.cli._compare._against import OldRows
 from xent.cli._compare._files import UNPAIRED, ModelFile
-from xent.cli._data import base_of, check_outputs
+from xent.cli._data import base_of, check_outputs, check_seed
 from xent.cli._evaluate import kind_of
 from xent.cli._language._filter import _share
 from xent.cli._predictions import Files, Scores, labels_of, scores_of, stripped, truth_as
@@ -76,6 +80,48 @@ def test_shares_and_times_at_both_ends():
         assert seconds_of(said) == seconds
     for said in ("30", "5 m", "1d", "-1s", "", "1.s"):
         refused("`--checkpoint-every` must be a time like 30s, 5m or 2h", seconds_of, said)
+
+
+def test_a_seed_is_one_of_numpy_and_pytorch():
+    for seed in (0, 2**32 - 1):
+        check_seed(seed)
+        torch.Generator().manual_seed(seed), np.random.RandomState(seed)
+    for seed in (-1, 2**32):
+        refused(f"`--seed` must be an integer from 0 to 4294967295, got {seed}", check_seed, seed)
+        with pytest.raises(ValueError, match="between 0 and"):
+            np.random.RandomState(seed)
+
+
+def test_what_is_compiled_ahead(monkeypatch, capsys):
+    """Every call of a room once, on as many processes as were asked for, and the rooms are named."""
+    begun, sizes = [], []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, number, mp_context, initializer):
+            assert mp_context.get_start_method() == "spawn"
+            sizes.append(number)
+            super().__init__(1)
+
+    monkeypatch.setattr(_warm_up, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(_warm_up, "ALONE", {})
+    monkeypatch.setattr(_warm_up, "_cores", lambda: 5)
+    monkeypatch.setattr(ahead, "CALLS", {"measures": None, "losses": None, "trees": None})
+    monkeypatch.setattr(ahead, "count", lambda room: len(room) - 4)
+    monkeypatch.setattr(ahead, "run", lambda room, i: begun.append((room, i)))
+    for rooms, processes, number, done in (
+        (["trees", "losses", "trees"], 3, 3, [("trees", 1), ("losses", 2)]),
+        (["measures"], 1, 1, [("measures", 4)]),
+        (None, None, 5, [("measures", 4), ("losses", 2), ("trees", 1)]),
+    ):
+        _warm_up.warm_up(rooms, processes, False)
+        assert begun == [(room, i) for room, times in done for i in range(times)]
+        assert sizes.pop() == number
+        ready = ", ".join(dict(done))
+        assert capsys.readouterr().out.splitlines()[-1] == f"Ready: {ready}."
+        begun.clear()
+    monkeypatch.setitem(ahead.NEEDS, "losses", ["no_such_library"])
+    _warm_up.warm_up(None, 1, False)  # what cannot be here is left out, unless it is asked for
+    assert {room for room, _ in begun} == {"measures", "trees"}
 
 
 def test_endings_in_capitals():

@@ -16,6 +16,7 @@ from xent.evaluation import (
     evaluate_ordered,
     evaluate_tokens,
 )
+from xent.evaluation._calibration.estimators.interval import mean_and_interval
 from xent.evaluation._compare._paired import Pieces, sign_flip
 from xent.evaluation._kinds import _multilabel
 from xent.evaluation._ranking import THRESHOLDS, _ranking
@@ -71,6 +72,26 @@ def test_up_to_twenty_groups_every_flip_is_counted(groups):
     pieces = Pieces(np.linspace(1.0, 2.0, groups), np.ones(groups), keys)
     (p,) = sign_flip([pieces], 99)
     assert p == (2 / 2**groups if groups <= 20 else 1 / 100)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_two_rows_are_enough_for_an_interval(rows, weighted):
+    """Student's of one degree of freedom is wide, and one row has none."""
+    values, weight = np.array([1.0, 4.0, 2.0])[:rows], np.ones(rows)
+    if weighted:
+        weight = np.array([2.0, 1.0, 3.0])[:rows]
+    mean, low, high = mean_and_interval(values, weight)
+    assert mean == pytest.approx((weight * values).sum() / weight.sum())
+    if rows == 1:
+        assert (math.isnan(low), math.isnan(high)) == (True, True)
+        return
+    off = weight * (values - mean) / weight.sum()
+    reach = stats.t.ppf(0.975, rows - 1) * math.sqrt((off**2).sum() * rows / (rows - 1))
+    assert (low, high) == pytest.approx((mean - reach, mean + reach))
+    if not weighted:
+        want = stats.t.interval(0.95, rows - 1, values.mean(), stats.sem(values))
+        assert (low, high) == pytest.approx(want)
 
 
 def test_what_floors_would_give_is_that_of_all_parts():

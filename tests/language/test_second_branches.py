@@ -286,6 +286,18 @@ def test_one_open_model_makes_a_mixture_open(turned):
     assert one.distribution("a")[0] == pytest.approx(0.7 * free.distribution("a")[0], rel=1e-5)
 
 
+@pytest.mark.parametrize("kinds", list(itertools.permutations(["word", "open", "closed"])))
+def test_a_mixture_treats_unknown_words_as_its_first_open_model(kinds):
+    models = [
+        NGramModel(1, WittenBell(), vocabulary=["a", "b", "c"], unknown=kind).fit([*LINES, "<unk>"])
+        for kind in kinds
+    ]
+    mixed = Mixture(models, [0.2, 0.3, 0.5])
+    first = next(kind for kind in kinds if kind != "closed")
+    assert (mixed.unknown, mixed.merged().unknown) == (first, first)
+    assert Mixture([models[kinds.index("closed")]] * 2, [0.5, 0.5]).is_closed
+
+
 def test_the_beginning_of_a_sentence_is_never_next():
     model = NGramModel(2, WittenBell()).fit(LINES)
     for top in (5, 6, 99):
