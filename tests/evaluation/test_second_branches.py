@@ -325,3 +325,19 @@ def test_a_document_that_comes_again_is_named_by_where_it_does(form):
     if form == "token":
         with pytest.raises(ValueError, match=r"got -?nan at token 2 of document 'q'"):
             evaluate_tokens([-1.0, -1, -1, -1, np.nan], documents=["p", "p", "q", "q", "q"])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_weighed_rows_that_are_only_counted_have_no_diagram(classes):
+    """Of equal scores it is not kept which weighs what: no share of rows could be told."""
+    target, probs = many(classes=classes, rows=60)
+    found = {}
+    for weight in (None, np.linspace(0.5, 2, 60)):
+        rows = Accumulator()
+        rows.update(target, probs, sample_weight=weight)
+        found[weight is None] = rows.result()
+    plain, weighed = found[True], found[False]
+    assert set(plain.reliability) == {"yes" if classes == 2 else "classwise"}
+    assert (weighed.reliability, weighed.to_dict()["reliability"]) == ({}, {})
+    assert set(weighed.decomposition["corp"]) == set(plain.decomposition["corp"])
+    assert weighed.decomposition["corp"]["log"]["mean"] != plain.decomposition["corp"]["log"]["mean"]

@@ -18,7 +18,7 @@ from xent.trees._prune import message, reduced_error
 from xent.trees._show import text
 from xent.trees._show.picture import CLASS_COLOURS, _colour
 from xent.trees._show.rules import Condition, Rule
-from xent.trees._show.simplify import Training, _in_order, condition_bits
+from xent.trees._show.simplify import Training, _in_order, _polish, condition_bits
 from xent.trees._table.columns import Cases, FittedColumn
 from xent.trees._table.weights import times_class
 
@@ -328,6 +328,30 @@ def test_the_next_class_of_rules_is_wrong_on_least_that_is_left():
         for label, (low, high) in bounds.items()
     }
     assert [rule.label for rule in _in_order(groups, training)] == [2, 0, 1]
+
+
+def training_of(x, y, classes, weight=None):
+    none = np.empty(0, np.int64)
+    x = np.array(x, float)
+    cases = Cases(np.zeros(1, np.int64), np.zeros(1, np.int64), x[:, None], none[None, :0], none)
+    weight = np.ones(len(x)) if weight is None else np.array(weight)
+    return Training(cases, [FittedColumn("x", "number")], np.array(y), weight, classes, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("y", "weight", "default"),
+    [
+        ([1, 1, 0, 1], None, 1),  # of what is left one each: the most frequent of all
+        ([2, 2, 1, 0], None, 0),  # of all, too, one each: the first
+        ([1, 1, 0, 1], [0.4, 0.4, 2, 1], 0),  # by weight, what is left comes before all
+        ([1, 1, 0, 1], [2, 2, 1, 1], 1),
+        ([0, 0, 2, 2], None, 2),
+    ],
+)
+def test_the_default_is_the_most_frequent_of_what_is_left(y, weight, default):
+    training = training_of([0, 0, 1, 1], y, 3, weight)
+    rule = Rule((Condition(0, high=0.5),), y[0], 0.0, 0.0, 0.0)
+    assert _polish([rule], training) == ([rule], default)
 
 
 def test_classes_that_weigh_nothing_are_none_that_are_balanced():
