@@ -14,11 +14,13 @@ from xent.evaluation import (
     evaluate,
     evaluate_multilabel,
     evaluate_ordered,
+    evaluate_soft,
     evaluate_tokens,
 )
 from xent.evaluation._calibration.estimators.interval import mean_and_interval
 from xent.evaluation._compare._paired import Pieces, sign_flip
 from xent.evaluation._kinds import _multilabel
+from xent.evaluation._kinds._means import mean_of, reach
 from xent.evaluation._ranking import THRESHOLDS, _ranking
 
 
@@ -341,3 +343,67 @@ def test_weighed_rows_that_are_only_counted_have_no_diagram(classes):
     assert (weighed.reliability, weighed.to_dict()["reliability"]) == ({}, {})
     assert set(weighed.decomposition["corp"]) == set(plain.decomposition["corp"])
     assert weighed.decomposition["corp"]["log"]["mean"] != plain.decomposition["corp"]["log"]["mean"]
+
+
+LISTED = {  # how many a screen lists, what is counted, and the report of so many
+    "labels": (12, "and {} more", lambda n: evaluate_multilabel(np.eye(n), some(n))),
+    "soft classes": (10, "and {} more", lambda n: evaluate_soft(some(n), some(n)[::-1])),
+    "thresholds": (10, "and {} more", lambda n: evaluate_ordered(range(n + 1), some(n + 1)).lines()),
+    "classes": (10, "and {} class{} that cost less", lambda n: evaluate(range(n), some(n))),
+    "slices": (10, "and {} more", lambda n: evaluate([0, 1] * n, twice(n), by={"v": sorted([*range(n)] * 2)})),
+    "compared slices": (10, "and {} more", lambda n: compare(
+        np.arange(4.0 * n), np.arange(4.0 * n) % 7, kind="costs", by={"v": [*range(n)] * 4}
+    )),
+}  # fmt: skip
+
+
+def some(n):
+    return np.random.default_rng(n).dirichlet(np.ones(n), n)
+
+
+def twice(n):
+    return np.stack([np.linspace(0.2, 0.8, 2 * n), np.linspace(0.8, 0.2, 2 * n)], axis=1)
+
+
+@pytest.mark.parametrize("what", LISTED)
+def test_a_screen_that_lists_all_does_not_count_the_rest(what):
+    most, words, report = LISTED[what]
+    for more in (-1, 0, 1, 2):
+        lines = [line.strip() for line in str(report(most + more)).splitlines()]
+        found = [line for line in lines if line.startswith("and ")]
+        assert found == ([words.format(more, "es" * (more > 1))] if more > 0 else []), more
+
+
+def test_an_interval_that_is_none_is_a_dash():
+    assert reach(0.25, 0.5) == "0.2500 to 0.5000"
+    assert {reach(low, math.inf) for low in (math.nan, math.inf, -math.inf)} == {"-"}
+    # Costs that cannot be negative have no interval below 0, though one of them be 0.
+    for least, cut in ((0.0, True), (1e-9, True), (-1e-9, False)):
+        total = np.array([least, 0.0, 9.0] if least >= 0 else [least, 1.0, 9.0])
+        mean, low, high = mean_of(total, np.ones(3))
+        plain = stats.t.interval(0.95, 2, total.mean(), stats.sem(total))
+        assert (mean, high) == pytest.approx((total.mean(), plain[1]))
+        assert low == pytest.approx(0.0 if cut else plain[0])
+        assert plain[0] < 0
+    assert mean_of(np.array([1.0, math.inf]), np.ones(2)) == (math.inf,) * 3
+
+
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+def test_costs_are_numbers_or_infinite(bad):
+    with pytest.raises(ValueError, match=r"must be numbers, or inf, got (nan|-inf) at row 2"):
+        compare([1.0, 2, bad, bad], [1.0, 2, 3, 4], kind="costs")
+    assert compare([1.0, 2, math.inf], [1.0, 2, 3], kind="costs").models[0].impossible == 1
+
+
+def test_costs_of_rows_that_weigh_nothing_are_none():
+    """As if they were not there, where nothing but costs is given."""
+    a, b = np.array([1.0, 3, 2, 9, 4]), np.array([2.0, 2, 2, 1, 1])
+    weight = np.array([1.0, 2, 1, 0, 3])
+    found = compare(a, b, kind="costs", sample_weight=weight)
+    left = compare(a[weight > 0], b[weight > 0], kind="costs", sample_weight=weight[weight > 0])
+    assert found.rows == 4
+    assert found.to_dict()["differences"] == left.to_dict()["differences"]
+    off, w = (b - a)[weight > 0], weight[weight > 0]
+    assert found.differences[0].difference == pytest.approx((w * off).sum() / w.sum())
+    endless = compare(np.where(weight > 0, a, math.inf), b, kind="costs", sample_weight=weight)
+    assert endless.models[0].impossible == 0

@@ -457,3 +457,34 @@ def test_perplexities_are_compared_where_unknown_words_count_alike():
             with pytest.raises(ValueError, match="they treat unknown words apart"):
                 compare(both, ["a zz"])
         assert set(compare(both, ["a zz"], by="bits_per_byte")) == {"one", "other"}
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unknown": "closed", "unit": "character", "errors": "keep"},
+        {"unknown": "removed", "unit": "word", "errors": "strict", "vocabulary": ["a", "b"]},
+        {"unknown": "open", "unit": "byte", "errors": "strict", "min_count": {2: 2}},
+    ],
+)
+def test_a_stored_model_reads_texts_as_it_did(tmp_path, compact, options):
+    smoothing = AddK(0.25)
+    model = NGramModel(2, smoothing, **options).fit([*LINES, "a b", "a b"])
+    models = [model]
+    if options["unknown"] != "removed":
+        models.append(Mixture([model, NGramModel(1, AddK(1.0), **options).fit(LINES)], [0.75, 0.25]))
+    for one in models:
+        one.save(tmp_path / "m", compact=compact)
+        again = type(one).load(tmp_path / "m")
+        assert repr(again) == repr(one)
+        assert (again.unknown, again.unit) == (options["unknown"], options["unit"])
+        if one is model:
+            assert (again.errors, again.smoothing) == (options["errors"], smoothing)
+            assert again.min_counts == model.min_counts
+        else:
+            assert again.weights.tolist() == [0.75, 0.25]
+        assert again.vocabulary.words() == one.vocabulary.words()
+        found, want = (m.evaluate(["a b", "c zz"]) for m in (again, one))
+        assert (found.events, found.unknown, found.bytes) == (want.events, want.unknown, want.bytes)
+        assert found.log_likelihood == pytest.approx(want.log_likelihood, rel=1e-2 if compact else 0)

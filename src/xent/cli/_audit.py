@@ -157,6 +157,8 @@ def _register_run(group: typer.Typer) -> None:
             _check.integer("--steps", steps, least=1)
         if report is not None and not report.parent.is_dir():
             raise _check.invalid("--report", "lie in a folder that exists", repr(str(report)))
+        if report is not None and report.resolve() == script.resolve():
+            raise _check.invalid("--report", "differ from what is run", f"{str(report)!r} for both")
         config = _config(script.parent, select, ignore, fail_on)
         ran = program.run(script, arguments or [], config, steps)
         written = REPORT_FORMATS[format](ran.report, notes)

@@ -351,3 +351,15 @@ def test_shapes_of_which_every_pair_is_compared(output, target, both):
 def test_exit_codes_are_those_of_the_shell():
     for code, said in ((None, 0), (3, 3), (256 + 7, 7), (-1, 255), (True, 1)):
         assert program._exit_code(SystemExit(code)) == said
+
+
+@pytest.mark.parametrize(("lines", "more"), [(5, None), (6, "1 more line"), (7, "2 more lines")])
+def test_five_lines_that_did_not_run_are_named_and_the_rest_is_counted(tmp_path, lines, more):
+    (script := tmp_path / "train.py").write_text(
+        "import sys\nimport torch.nn.functional as F\nif len(sys.argv) > 9:\n"
+        + "    F.mse_loss(a, b)\n" * lines
+    )
+    report = program.run(script, [], Config()).report
+    said = [f"{script}:{line} (not reached in this run)" for line in range(4, 9)]
+    assert report.not_followed == said + ([f"{more} not reached"] if more else [])
+    assert report.sites == lines
