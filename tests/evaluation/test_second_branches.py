@@ -5,6 +5,7 @@ from string import ascii_lowercase
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -407,3 +408,24 @@ def test_costs_of_rows_that_weigh_nothing_are_none():
     assert found.differences[0].difference == pytest.approx((w * off).sum() / w.sum())
     endless = compare(np.where(weight > 0, a, math.inf), b, kind="costs", sample_weight=weight)
     assert endless.models[0].impossible == 0
+
+
+@pytest.mark.parametrize("ignore", ["z", -100, "yes "])
+@pytest.mark.parametrize("form", ["one column", "frame", "frame turned"])
+def test_what_is_ignored_is_no_class_of_its_own(ignore, form):
+    """Where the classes are those of the truth, or of a frame's columns."""
+    p = np.array([0.75, 0.5, 0.9, 0.25])
+    target, own = ["yes", ignore, ignore, "no"], pd.DataFrame({"no": 1 - p, "yes": p})
+    if form == "one column":
+        report = evaluate(target, p, positive="yes", ignore_index=ignore)
+    else:
+        frame = own if form == "frame" else own[["yes", "no"]]
+        report = evaluate(target, frame, ignore_index=ignore)
+    assert set(report.labels) == {"yes", "no"}
+    assert (report.rows, report.cross_entropy) == (2, pytest.approx(-math.log2(0.75)))
+    assert report.accuracy == 1.0
+    with pytest.raises(ValueError, match="have a row that is not ignored"):
+        evaluate([ignore] * 4, p, positive="yes", ignore_index=ignore)
+    if form == "one column":
+        with pytest.raises(ValueError, match="must hold `positive`, 'yes', and one class more"):
+            evaluate(["yes", ignore, "no", "maybe"], p, positive="yes", ignore_index=ignore)

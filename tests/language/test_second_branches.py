@@ -27,7 +27,7 @@ from xent.language import (
 from xent.language._backoff.prune import _marginals
 from xent.language._formats import openfst
 from xent.language._lines import _text
-from xent.language._lines._stream import BadLines, filter_file, lines, records
+from xent.language._lines._stream import BadLines, filter_file, lines, records, scored
 from xent.language._lines._text import PIECE_BYTES
 from xent.language.smoothing._good_turing import good_turing_counts, simple_good_turing
 from xent.language.smoothing._smoothing import leave_mass
@@ -488,3 +488,55 @@ def test_a_stored_model_reads_texts_as_it_did(tmp_path, compact, options):
         found, want = (m.evaluate(["a b", "c zz"]) for m in (again, one))
         assert (found.events, found.unknown, found.bytes) == (want.events, want.unknown, want.bytes)
         assert found.log_likelihood == pytest.approx(want.log_likelihood, rel=1e-2 if compact else 0)
+
+
+def test_both_ends_of_a_range_of_scores_are_in_it(tmp_path):
+    texts = ["a b c", "zz b", "b a", "c c a b", "zz zz", "b a"]
+    (path := tmp_path / "text").write_text("\n".join(texts) + "\n")
+    model = NGramModel(2, WittenBell()).fit(LINES)
+    (found,) = scored(model, path)
+    for by in ("bits_per_byte", "perplexity"):
+        score = found.by(by)
+        at = np.argsort(score, kind="stable")
+        for low, high in ((score[2], score[2]), (score[at[1]], score[at[3]]), (None, score[at[2]])):
+            filter_file(model, path, tmp_path / "kept", by=by, at_least=low, at_most=high)
+            want = [t for t, s in zip(texts, score, strict=True)
+                    if (low is None or s >= low) and s <= high]  # fmt: skip
+            assert (tmp_path / "kept").read_text().splitlines() == want
+            assert len(want) >= 2
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_no_sentence_is_longer_than_the_most(most):
+    """Of a text that hardly ever ends: most sentences are as long, none is longer."""
+    model = NGramModel(2, WittenBell()).fit([" ".join("ab" * 200)])
+    drawn = [model.sample(seed, most=most) for seed in range(20)]
+    assert max(map(len, drawn)) == most
+    assert sum(len(sentence) == most for sentence in drawn) > 15
+    begun = [model.sample(seed, context=["b"], most=most) for seed in range(20)]
+    assert max(map(len, begun)) == most + 1  # beside what was given
+
+
+def test_words_outside_are_no_events_of_a_line_of_a_closed_vocabulary():
+    closed = NGramModel(2, WittenBell(), vocabulary=["a", "b", "c"], unknown="closed").fit(LINES)
+    texts = ["a b", "zz", "zz a zz", "b a c zz"]
+    ids = np.concatenate(list(closed.reader().ids(texts)))
+    sums, events = closed.score_ids(ids)
+    assert events.tolist() == [3, 1, 2, 4]  # with each line's end
+    assert sums == pytest.approx(closed.score(texts))
+    values, offsets = closed.token_log_probs(texts)
+    assert np.isnan(values).sum() == 4
+    assert offsets.tolist() == [0, 3, 5, 9, 14]
+    free = NGramModel(2, WittenBell(), vocabulary=["a", "b", "c"]).fit(LINES)
+    assert free.score_ids(ids)[1].tolist() == [3, 2, 4, 5]
+
+
+def test_one_vocabulary_in_another_order_is_one_vocabulary():
+    models = {
+        name: NGramModel(1, AddK(1.0), vocabulary=words).fit(LINES)
+        for name, words in (("x", ["a", "b", "c"]), ("y", ["c", "a", "b"]), ("z", ["a", "b", "d"]))
+    }
+    found = compare({name: models[name] for name in "xy"}, ["a b"])
+    assert found["x"].perplexity == pytest.approx(found["y"].perplexity)
+    with pytest.raises(ValueError, match="Perplexities of 'x' and 'z' cannot be compared: their v"):
+        compare({name: models[name] for name in "xz"}, ["a b"])

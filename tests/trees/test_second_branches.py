@@ -11,7 +11,14 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.class_weight import compute_class_weight
 
 from trees.test_rules import limit
-from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegressor
+from xent.trees import (
+    C45Classifier,
+    CARTClassifier,
+    CARTRegressor,
+    ID3Classifier,
+    TreeClassifier,
+    TreeRegressor,
+)
 from xent.trees._fit import FOLDS, shares
 from xent.trees._grow import dense
 from xent.trees._prune import message, reduced_error
@@ -389,3 +396,44 @@ def test_labels_of_edges_are_cut_after_six_lines():
         shown = line.partition('label="')[2].partition('"')[0].split("\\n")
         assert len(shown) == (many if many < 7 else 7)
         assert ("labeltooltip" in line) == (shown[-1].startswith("…")) == (many == 7)
+
+
+@pytest.mark.parametrize("simplified", [True, False])
+def test_rows_that_weigh_nothing_are_none_of_those_that_rules_are_judged_by(simplified):
+    """Their values are none either: a threshold costs the bits of what the others show."""
+    luck = np.random.default_rng(4)
+    x = luck.integers(0, 4, 60).astype(float)
+    X, y = pd.DataFrame({"x": x, "z": luck.normal(size=60)}), np.where(x > 1, "a", "b")
+    y[luck.random(60) < 0.2] = "a"
+    tree = C45Classifier(pruning=None).fit(X, y)
+    more = pd.DataFrame({"x": np.r_[np.linspace(10, 99, 300), np.nan], "z": np.r_[[7.0] * 300, np.nan]})
+    both, classes = pd.concat([X, more]), np.r_[y, ["a", "b"] * 150, ["b"]]
+    weight = np.r_[np.ones(60), np.zeros(301)]
+    want = tree.to_ruleset(X, y, simplified=simplified)
+    found = tree.to_ruleset(both, classes, weight, simplified=simplified)
+    assert found.to_text() == want.to_text()
+    assert found.rules == want.rules
+
+
+def test_the_first_class_that_the_fit_did_not_see_is_named():
+    tree = TreeClassifier(pruning=None).fit([[0.0], [1.0]] * 4, ["a", "c"] * 4)
+    for y, said in ((["a", "b", "c", "d"], "'b' at [1]"), (["z", "c", "a", "0"], "'z' at [0]")):
+        with pytest.raises(ValueError, match="`y` must hold the classes of fit") as caught:
+            tree.to_ruleset([[0.0]] * 4, y)
+        assert str(caught.value).endswith(f"got {said}.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [(CARTClassifier, 7), (CARTRegressor, 7), (C45Classifier, 2), (TreeClassifier, 2),
+     (TreeRegressor, 2), (ID3Classifier, 1)],
+)  # fmt: skip
+def test_how_few_cases_a_branch_may_have_where_nothing_is_said(kind, least):
+    """rpart's seven, C4.5's two, and one of ID3, whose branches are what there is."""
+    for few in (least - 1, least):
+        if not few:
+            continue
+        X = [["p"]] * few + [["q"]] * 30 if kind is ID3Classifier else [[0.0]] * few + [[9.0]] * 30
+        options = {} if kind is ID3Classifier else {"pruning": None}
+        tree = kind(**options).fit(X, [0] * few + [1] * 30)
+        assert tree.get_n_leaves() == (1 if few < least else 2), few

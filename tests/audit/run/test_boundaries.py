@@ -14,7 +14,15 @@ from torch import tensor
 from xent.audit import Config, audit, watch
 from xent.audit._run import program
 from xent.audit._run.frames import location
-from xent.audit._run.rules import averages, graph, modes, numerics, targets, tokens
+from xent.audit._run.rules import (
+    activations,
+    averages,
+    graph,
+    modes,
+    numerics,
+    targets,
+    tokens,
+)
 from xent.audit._run.rules.accumulation import Window
 from xent.audit._run.sites import Cell, LossCall, Pass, Round, Site
 
@@ -363,3 +371,73 @@ def test_five_lines_that_did_not_run_are_named_and_the_rest_is_counted(tmp_path,
     said = [f"{script}:{line} (not reached in this run)" for line in range(4, 9)]
     assert report.not_followed == said + ([f"{more} not reached"] if more else [])
     assert report.sites == lines
+
+
+def call(name, reduction="mean", result=0.5, **options):
+    return LossCall(name, options, torch.tensor(result), reduction, [])
+
+
+@pytest.mark.parametrize("argument", ["target", "weight", "pos_weight", "input"])
+def test_what_is_not_finite_is_named_by_its_argument(argument):
+    given = {name: torch.ones(3) for name in ("input", "target", "weight", "pos_weight")}
+    given[argument] = tensor([1.0, float("nan"), 1.0])
+    here = call("binary_cross_entropy_with_logits", result=float("nan"), **given)
+    found = numerics.broken(site(), here, float("nan"))
+    assert found.first == ("the input of the loss" if argument == "input" else f"the {argument} of the loss")
+    assert numerics.broken(site(), here, 1.0) is None
+
+
+@pytest.mark.parametrize(("ones", "found"), [([0, 1], 0), ([1, 1], 0), ([1, 2], 1), ([0, 3], 1)])
+def test_probabilities_that_share_one_beside_several_ones(ones, found):
+    target = torch.stack([(torch.arange(3) < n).float() for n in ones])
+    here, output = site(), torch.softmax(torch.arange(6.0).view(2, 3), 1)
+    activations.into_bce(here, call("binary_cross_entropy", input=output, target=target))
+    fact = here.facts.get("X104")
+    assert (fact.found if fact else 0) == found
+    if found:
+        assert (fact.level, fact.seen) == ("error", f"up to {max(ones)} ones in a row of targets")
+    # What does not sum to 1 is no softmax.
+    activations.into_bce(there := site(), call("binary_cross_entropy", input=output / 2, target=target))
+    assert "X104" not in there.facts
+
+
+def test_the_axis_that_softmax_takes_where_none_is_given():
+    """As PyTorch does: axis 0 of one dimension and of three, else axis 1."""
+    import warnings
+
+    for dimensions in (1, 2, 3, 4):
+        here, x = site(), torch.rand([2, 3, 2, 2][:dimensions])
+        activations.no_axis(here, dimensions)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            taken = F.softmax(x, dim=None)
+        axis = next(k for k in range(dimensions) if torch.allclose(taken, x.softmax(k)))
+        fact = here.facts["X105"]
+        assert f"axis {axis}" in fact.facts["effect"]
+        assert fact.level == ("error" if dimensions == 3 else "note")
+
+
+def test_sums_over_micro_batches_weigh_them_by_themselves():
+    for reductions, found in ((["mean"], (1, 1)), (["sum"], None), (["mean", "sum"], None)):
+        window, at = Window(), site()
+        at.reductions.update(reductions)
+        for weight in (10, 30):
+            window.loss(at, weight, 2.0)
+            window.backward(1.0)
+        window.step(False)
+        fact = at.facts.get("X409")
+        assert (fact and (fact.looked, fact.found)) == found
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_model_left_in_evaluation_is_told_from_the_second_step_on(steps):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def compute():
+        for step in range(1 + steps):
+            model.train(step == 0)
+            F.cross_entropy(model(torch.ones(6, 4)), torch.arange(6) % 3).backward()
+            optimizer.step()
+
+    assert ("X702" in seen(compute)) == (steps > 1)
