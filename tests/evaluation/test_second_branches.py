@@ -343,7 +343,9 @@ def test_weighed_rows_that_are_only_counted_have_no_diagram(classes):
     assert set(plain.reliability) == {"yes" if classes == 2 else "classwise"}
     assert (weighed.reliability, weighed.to_dict()["reliability"]) == ({}, {})
     assert set(weighed.decomposition["corp"]) == set(plain.decomposition["corp"])
-    assert weighed.decomposition["corp"]["log"]["mean"] != plain.decomposition["corp"]["log"]["mean"]
+    assert (
+        weighed.decomposition["corp"]["log"]["mean"] != plain.decomposition["corp"]["log"]["mean"]
+    )
 
 
 LISTED = {  # how many a screen lists, what is counted, and the report of so many

@@ -473,7 +473,9 @@ def test_a_stored_model_reads_texts_as_it_did(tmp_path, compact, options):
     model = NGramModel(2, smoothing, **options).fit([*LINES, "a b", "a b"])
     models = [model]
     if options["unknown"] != "removed":
-        models.append(Mixture([model, NGramModel(1, AddK(1.0), **options).fit(LINES)], [0.75, 0.25]))
+        models.append(
+            Mixture([model, NGramModel(1, AddK(1.0), **options).fit(LINES)], [0.75, 0.25])
+        )
     for one in models:
         one.save(tmp_path / "m", compact=compact)
         again = type(one).load(tmp_path / "m")
@@ -487,7 +489,9 @@ def test_a_stored_model_reads_texts_as_it_did(tmp_path, compact, options):
         assert again.vocabulary.words() == one.vocabulary.words()
         found, want = (m.evaluate(["a b", "c zz"]) for m in (again, one))
         assert (found.events, found.unknown, found.bytes) == (want.events, want.unknown, want.bytes)
-        assert found.log_likelihood == pytest.approx(want.log_likelihood, rel=1e-2 if compact else 0)
+        assert found.log_likelihood == pytest.approx(
+            want.log_likelihood, rel=1e-2 if compact else 0
+        )
 
 
 def test_both_ends_of_a_range_of_scores_are_in_it(tmp_path):

@@ -378,7 +378,9 @@ def test_a_level_that_no_case_has_goes_where_most_go(left, right):
         "x": [0.0] * left + [1.0] * right + [np.nan],
         "z": [*"a" * (left - 1), "b", *"b" * (right - 1), "a", "c"],
     })  # fmt: skip
-    tree = CARTClassifier(pruning=None, max_depth=1).fit(X, ["no"] * left + ["yes"] * right + ["yes"])
+    tree = CARTClassifier(pruning=None, max_depth=1).fit(
+        X, ["no"] * left + ["yes"] * right + ["yes"]
+    )
     first, last = tree.to_text().splitlines()[0], "a, c" if left >= right else "a"
     said = f"in {{{last}}}" if "," in last else f"= {last}"
     assert first.startswith(f"x <= 0.5, if missing z {said}"), first
@@ -389,9 +391,11 @@ def test_labels_of_edges_are_cut_after_six_lines():
     for many in (5, 6, 7):
         names = [f"{letter * 34}" for letter in "abcdefg"[:many]]
         X = pd.DataFrame({"z": [*names, *["z"] * 9] * 4})
-        dot = TreeClassifier(pruning=None, nominal="subset").fit(
-            X, ([0] * many + [1] * 9) * 4
-        ).to_dot()
+        dot = (
+            TreeClassifier(pruning=None, nominal="subset")
+            .fit(X, ([0] * many + [1] * 9) * 4)
+            .to_dot()
+        )
         (line,) = [line for line in dot.splitlines() if "->" in line and names[0] in line]
         shown = line.partition('label="')[2].partition('"')[0].split("\\n")
         assert len(shown) == (many if many < 7 else 7)
@@ -406,7 +410,9 @@ def test_rows_that_weigh_nothing_are_none_of_those_that_rules_are_judged_by(simp
     X, y = pd.DataFrame({"x": x, "z": luck.normal(size=60)}), np.where(x > 1, "a", "b")
     y[luck.random(60) < 0.2] = "a"
     tree = C45Classifier(pruning=None).fit(X, y)
-    more = pd.DataFrame({"x": np.r_[np.linspace(10, 99, 300), np.nan], "z": np.r_[[7.0] * 300, np.nan]})
+    more = pd.DataFrame(
+        {"x": np.r_[np.linspace(10, 99, 300), np.nan], "z": np.r_[[7.0] * 300, np.nan]}
+    )
     both, classes = pd.concat([X, more]), np.r_[y, ["a", "b"] * 150, ["b"]]
     weight = np.r_[np.ones(60), np.zeros(301)]
     want = tree.to_ruleset(X, y, simplified=simplified)

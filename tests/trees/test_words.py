@@ -141,9 +141,10 @@ def test_files_keep_options_that_were_chosen(weight, tmp_path):
         save(one, tmp_path / "a.tree")
         for again in (load(tmp_path / "a.tree"), from_json(to_json(one))):
             assert again.get_params() == one.get_params()
-            assert again.predict(X.assign(z=1.0) if one is risen else X).tolist() == one.predict(
-                X.assign(z=1.0) if one is risen else X
-            ).tolist()
+            assert (
+                again.predict(X.assign(z=1.0) if one is risen else X).tolist()
+                == one.predict(X.assign(z=1.0) if one is risen else X).tolist()
+            )
     assert {name: tree.get_params()[name] for name in options} == options
     other = TreeClassifier()
     same = {n for n, v in options.items() if v == other.get_params()[n]}

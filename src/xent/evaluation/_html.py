@@ -168,7 +168,6 @@ def _finite(value: float) -> float:
 
 def _add_classes(out: Page, report: Figures) -> None:
     """Add the classes by what they cost above the mean: shares of 1,000 classes say nothing."""
-
     finite = math.isfinite(report.cross_entropy)
 
     def excess(row: ClassRow) -> float:

@@ -383,7 +383,9 @@ def test_what_is_not_finite_is_named_by_its_argument(argument):
     given[argument] = tensor([1.0, float("nan"), 1.0])
     here = call("binary_cross_entropy_with_logits", result=float("nan"), **given)
     found = numerics.broken(site(), here, float("nan"))
-    assert found.first == ("the input of the loss" if argument == "input" else f"the {argument} of the loss")
+    assert found.first == (
+        "the input of the loss" if argument == "input" else f"the {argument} of the loss"
+    )
     assert numerics.broken(site(), here, 1.0) is None
 
 
@@ -397,7 +399,9 @@ def test_probabilities_that_share_one_beside_several_ones(ones, found):
     if found:
         assert (fact.level, fact.seen) == ("error", f"up to {max(ones)} ones in a row of targets")
     # What does not sum to 1 is no softmax.
-    activations.into_bce(there := site(), call("binary_cross_entropy", input=output / 2, target=target))
+    activations.into_bce(
+        there := site(), call("binary_cross_entropy", input=output / 2, target=target)
+    )
     assert "X104" not in there.facts
 
 
