@@ -59,6 +59,11 @@ def test_a_class_that_a_fold_lacks_costs_what_it_costs():
     assert scorer()(model, X[fold], NAMES[y[fold]]) == -math.inf
     with pytest.raises(ValueError, match="`y` must hold classes that the estimator was fitted on"):
         scorer(unseen="refuse")(model, X, NAMES[y])
+    known = y != 1
+    alone = scorer()(model, X[known], NAMES[y[known]])
+    for unseen in ("infinite", "refuse"):  # rows of weight 0 are none, whatever their class
+        weighed = scorer(unseen=unseen)(model, X, NAMES[y], sample_weight=known.astype(float))
+        assert weighed == pytest.approx(alone, rel=1e-12)
     few = model.predict_proba(X[y == 2])
     assert scorer(base=math.e)(model, X[y == 2], NAMES[y[y == 2]]) == pytest.approx(
         np.log(few[:, 1]).mean()
