@@ -250,6 +250,21 @@ def test_sizes_make_batches_even(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("rows", "even"),
+    [("range(100)", True), ("range(120)", False), ("range(50, 120)", False), ("rows", False)],
+)
+def test_a_part_of_a_data_set_is_as_long_as_its_range(tmp_path, rows, even):
+    """Of a range that begins elsewhere the length is not its first number."""
+    (path := tmp_path / "a.py").write_text(
+        "import torch\nimport torch.nn.functional as F\nfrom torch.utils.data import DataLoader, "
+        f"Subset\nfrom data import whole, rows\nloader = DataLoader(Subset(whole, {rows}), "
+        "batch_size=50)\nmodel.eval()\ntotal = 0\nwith torch.no_grad():\n    for x, y in loader:\n"
+        "        total += F.cross_entropy(model(x), y).item()\nprint(total / len(loader))\n"
+    )
+    assert rules(audit(path, config=Config())) == ([] if even else [("X402", 11)])
+
+
+@pytest.mark.parametrize(
     ("table", "sentence"),
     [
         ({"selct": []}, "`tool.xent.audit` must be"),

@@ -1,15 +1,18 @@
 """Second branches of the commands' own functions: pairs of options, rows of pieces, bounds."""
 
 import math
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
+from xent import _table
 from xent import _warm_up as ahead
 from xent.cli import _warm_up
 from xent.cli._arrays import is_number, whole_column
@@ -20,11 +23,15 @@ from xent.cli._evaluate import kind_of
 from xent.cli._language._filter import _share
 from xent.cli._predictions import Files, Scores, labels_of, scores_of, stripped, truth_as
 from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
-from xent.cli._tables._doubts import _own_names
+from xent.cli._tables._doubts import _own_names, doubt_ids
 from xent.cli._tables._options import TableOptions, is_array, is_csv
+from xent.cli._training._folds import out_of_fold
+from xent.cli._training._rows._labelled import LabelledTable
+from xent.cli._training._scores import check_names
 from xent.cli._training._train import _way_on
 from xent.cli._training._typed import seconds_of
 from xent.cli._trees._options import levels_shown
+from xent.training import SoftmaxClassifier
 
 ASKED = Question(
     reading=TableOptions(), kind="probs", pattern=None, target="y", weights=None, id=None, by=(),
@@ -162,6 +169,29 @@ def test_ten_rows_that_all_differ_are_no_chance(alone):
     gaps = pa.array([f"n{k}" for k in range(9)] + [None, None])
     assert _own_names(gaps, 1) == []
     assert _own_names(pa.array(["x"] * 2 + [f"n{k}" for k in range(9)]), 1) == []
+
+
+@pytest.mark.parametrize("name", ["id", "my id", "it's", "a;b"])
+def test_a_column_of_names_is_dropped_as_the_shell_reads_it(name):
+    table = pa.table({name: [f"n{k}" for k in range(10)], "other": ["x", "y"] * 5})
+    with pytest.warns(UserWarning, match="has a name of its own in every row") as caught:
+        doubt_ids(table)
+    (said,) = [str(one.message) for one in caught]
+    drop, words = said.rpartition("Pass --drop ")[2].removesuffix("."), f"every row of {name!r}: "
+    assert shlex.split(drop) == [name]
+    assert words in said
+
+
+@pytest.mark.parametrize("column", ["p_a", "l_a", "p_b", "l_b", "prediction", "x"])
+def test_no_column_of_predictions_has_another_ones_name(column):
+    classes = np.array(["a", "b"])
+    if column == "x":
+        check_names("--id", classes, [column, "y"])
+        return
+    sentence = (
+        f"`--id` must give every column of the predictions a name of its own, got two '{column}'"
+    )
+    refused(sentence, check_names, "--id", classes, ["x", column])
 
 
 # ------------------------------------------------------------------ the truth
@@ -351,3 +381,27 @@ def test_an_interrupted_training_says_how_it_goes_on(error, tmp_path, capsys):
     with pytest.raises(ValueError, match="bad"), _way_on(None, None):
         raise ValueError("bad")
     assert capsys.readouterr() == ("", "")
+
+
+def test_models_of_folds_are_fitted_with_the_weights_of_their_rows(tmp_path, monkeypatch):
+    """Rows of weight 0 train none of them; a row's own weight goes with it into every fold."""
+    x = np.arange(12.0)
+    weight = np.where(x % 5 == 0, 0.0, x)
+    rows = LabelledTable(pa.table({"x": x}), np.array([*"ab"] * 6), "y", weight)
+    fits = []
+
+    class Recorded(SoftmaxClassifier):
+        def fit(self, X, y, sample_weight=None, **options):
+            fits.append(dict(zip(X[:, 0].tolist(), sample_weight.tolist(), strict=True)))
+            return super().fit(X, y, sample_weight, **options)
+
+    def learn(part):
+        return SimpleNamespace(
+            numbers=lambda rows: np.array(rows.features["x"], np.float32)[:, None]
+        )
+
+    out_of_fold(rows, 3, 0, learn, Recorded(epochs=1), tmp_path / "o.csv")
+    fold = np.array(_table.read(tmp_path / "o.csv")["fold"])
+    assert sorted(set(fold.tolist())) == [0, 1, 2]
+    for k, fitted in enumerate(fits):
+        assert fitted == {v: w for v, w, f in zip(x, weight, fold, strict=True) if f != k}

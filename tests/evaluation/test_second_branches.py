@@ -431,3 +431,12 @@ def test_what_is_ignored_is_no_class_of_its_own(ignore, form):
     if form == "one column":
         with pytest.raises(ValueError, match="must hold `positive`, 'yes', and one class more"):
             evaluate(["yes", ignore, "no", "maybe"], p, positive="yes", ignore_index=ignore)
+
+
+@pytest.mark.parametrize("prior", [[0.0, 0.0], {0: 0.0, 1: 0}, [1.0, -1e-9], [math.inf, 1.0]])
+def test_a_prior_that_is_none_is_refused(prior):
+    with pytest.raises(ValueError, match="`prior` must be finite, 0 or more, not all 0, got"):
+        evaluate([0, 1], [0.25, 0.5], prior=prior)
+    found = evaluate([0, 1], [0.25, 0.5], prior=[0.0, 2.0])
+    assert found.training_prior == math.inf  # of a class that was never there
+    assert evaluate([1, 1], [0.25, 0.5], prior=[0.0, 2.0]).training_prior == 0.0

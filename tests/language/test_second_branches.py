@@ -30,6 +30,7 @@ from xent.language._lines import _text
 from xent.language._lines._stream import BadLines, filter_file, lines, records, scored
 from xent.language._lines._text import PIECE_BYTES
 from xent.language.smoothing._good_turing import good_turing_counts, simple_good_turing
+from xent.language.smoothing._kneser_ney import one_discount
 from xent.language.smoothing._smoothing import leave_mass
 
 LINES = ["a b c", "b a", "c c a b", "a"]
@@ -544,3 +545,52 @@ def test_one_vocabulary_in_another_order_is_one_vocabulary():
     assert found["x"].perplexity == pytest.approx(found["y"].perplexity)
     with pytest.raises(ValueError, match="Perplexities of 'x' and 'z' cannot be compared: their v"):
         compare({name: models[name] for name in "xz"}, ["a b"])
+
+
+def test_lines_that_both_models_predict_alike_are_not_chosen():
+    model = NGramModel(2, WittenBell()).fit(LINES)
+    other = NGramModel(2, WittenBell()).fit(["c c c", "b"])
+    assert select(LINES, model, model).difference.tolist() == [0.0] * 4
+    assert select(LINES, model, model).chosen.tolist() == []
+    found = select(LINES, model, other)
+    for bound in (0.0, *found.difference):
+        chosen = select(LINES, model, other, below=float(bound)).chosen
+        assert chosen.tolist() == np.flatnonzero(found.difference < bound).tolist()
+    assert select(LINES, model, model, share=0.5).chosen.tolist() == [0, 1]  # the first of equals
+
+
+def test_classes_of_lines_have_their_shares():
+    """Of equals the first ones; a share that is no whole number of lines is rounded."""
+    model = NGramModel(1, AddK(1.0), vocabulary=["a", "b"]).fit(["a b"])
+    same = ["a b"] * 10
+    for shares, sizes in (
+        ((0.5, 0.5), [5, 5]), ((0.1, 0.2, 0.7), [1, 2, 7]), ((0.26, 0.74), [3, 7]), ((1.0,), [10]),
+    ):  # fmt: skip
+        found = buckets(same, model, shares)
+        assert found.tolist() == [k for k, size in enumerate(sizes) for _ in range(size)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "one", "three"),
+    [((0, 0, 0), "once", "once"), ((0, 5, 5), "once", "once"), ((5, 0, 5), "twice", "twice"),
+     ((5, 0, 0), "twice", "twice"), ((5, 5, 0), None, "three times")],
+)  # fmt: skip
+def test_what_was_never_seen_so_often_is_named_first(seen, one, three):
+    """The first count of which there is no n-gram: for one discount 1 and 2, for three also 3."""
+    counts = np.repeat(np.array([1, 2, 3], np.uint32), seen)
+    if one is None:
+        assert one_discount(np.array([0, *seen]), "x") == pytest.approx(5 / 15)
+    else:
+        with pytest.warns(UserWarning, match=f"x: no n-gram was seen exactly {one}, so"):
+            assert one_discount(np.array([0, *seen]), "x") == 0.75
+    with pytest.warns(UserWarning, match=f"no 2-gram was seen exactly {three}. It uses 0.5, 1 and"):
+        assert KneserNey().discounts(2, counts) == (0.5, 1.0, 1.5)
+
+
+def test_three_discounts_are_each_below_its_own_count():
+    for fine in ((1.0, 2.0, 3.0), (0.5, 1.5, 2.5), 1.0, 1):
+        assert KneserNey(discount=fine).discount == fine
+    for wrong, most in (((1.01, 1.0, 1.0), 1), ((1.0, 2.01, 1.0), 2), ((1.0, 1.0, 3.01), 3),
+                        ((1.0, 0.0, 1.0), 2), (1.01, 1), (0.0, 1)):  # fmt: skip
+        with pytest.raises(ValueError, match=f"`discount` must be above 0 and at most {most}, got"):
+            KneserNey(discount=wrong)

@@ -404,12 +404,12 @@ def test_labels_of_edges_are_cut_after_six_lines():
 
 @pytest.mark.parametrize("simplified", [True, False])
 def test_rows_that_weigh_nothing_are_none_of_those_that_rules_are_judged_by(simplified):
-    """Their values are none either: a threshold costs the bits of what the others show."""
+    """Their gaps are none either: only cases that miss a value let one pass."""
     luck = np.random.default_rng(4)
     x = luck.integers(0, 4, 60).astype(float)
     X, y = pd.DataFrame({"x": x, "z": luck.normal(size=60)}), np.where(x > 1, "a", "b")
     y[luck.random(60) < 0.2] = "a"
-    tree = C45Classifier(pruning=None).fit(X, y)
+    tree = TreeClassifier(pruning=None).fit(X, y)
     more = pd.DataFrame(
         {"x": np.r_[np.linspace(10, 99, 300), np.nan], "z": np.r_[[7.0] * 300, np.nan]}
     )
@@ -443,3 +443,47 @@ def test_how_few_cases_a_branch_may_have_where_nothing_is_said(kind, least):
         options = {} if kind is ID3Classifier else {"pruning": None}
         tree = kind(**options).fit(X, [0] * few + [1] * 30)
         assert tree.get_n_leaves() == (1 if few < least else 2), few
+
+
+def test_gains_of_weighed_classes_are_those_of_weighed_rows():
+    luck = np.random.default_rng(3)
+    X = pd.DataFrame({"x": luck.normal(size=60), "z": luck.choice([*"pqr"], 60)})
+    y = np.where(X.x + luck.normal(size=60) > 0.3, "a", "b")
+    by_class = TreeClassifier(pruning=None, class_weight={"a": 3.0}).fit(X, y)
+    plain = TreeClassifier(pruning=None).fit(X, y, np.where(y == "a", 3.0, 1.0))
+    found = by_class.gain_table(X, y)
+    assert found == plain.gain_table(X, y, sample_weight=np.where(y == "a", 3.0, 1.0))
+    assert found != plain.gain_table(X, y)
+    some = luck.random(60) < 0.7
+    more = by_class.gain_table(X, y, sample_weight=some.astype(float))
+    assert more == by_class.gain_table(X[some], y[some])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_probabilities_under_a_constraint_sum_to_1(sign):
+    luck = np.random.default_rng(0)
+    X = luck.integers(0, 12, (300, 2)).astype(float)
+    y = luck.random(300) < 0.5 + 0.4 * np.sin(X[:, 0])  # up and down: limits are met
+    tree = TreeClassifier(pruning=None, monotonic_cst=[sign, 0], min_samples_leaf=5).fit(X, y)
+    grid = np.c_[np.arange(12.0), np.full(12, 3.0)]
+    p = tree.predict_proba(grid)
+    assert p.sum(axis=1) == pytest.approx(np.ones(12), rel=1e-15)
+    assert (sign * np.diff(p[:, 1]) >= 0).all()
+    free = TreeClassifier(pruning=None, min_samples_leaf=5).fit(X, y).predict_proba(grid)
+    assert (np.diff(free[:, 1]) < 0).any()
+    assert (np.diff(free[:, 1]) > 0).any()
+    names = pd.DataFrame({"z": [*"pq"] * 10})
+    with pytest.raises(
+        ValueError, match="constrain columns of numbers alone, got a column of names"
+    ):
+        TreeClassifier(monotonic_cst=[sign]).fit(names, [0, 1] * 10)
+
+
+def test_the_path_is_of_the_criterion_unless_errors_are_asked_for():
+    """Of 3 a and 1 b | 1 a and 3 b: entropy falls by 1 - H(1/4), wrong ones from 4 to 2 of 8."""
+    X, y = np.repeat([0.0, 1.0], 4)[:, None], [*"aaab", *"abbb"]
+    tree = TreeClassifier(pruning=None, min_samples_leaf=1).fit(X, y)
+    gain = 1 + 0.25 * math.log2(0.25) + 0.75 * math.log2(0.75)
+    assert tree.cost_complexity_path().tolist() == pytest.approx([0.0, gain])
+    assert tree.cost_complexity_path(risk="criterion").tolist() == pytest.approx([0.0, gain])
+    assert tree.cost_complexity_path(risk="error").tolist() == [0.0, 0.25]

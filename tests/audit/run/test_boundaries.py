@@ -445,3 +445,38 @@ def test_a_model_left_in_evaluation_is_told_from_the_second_step_on(steps):
             optimizer.step()
 
     assert ("X702" in seen(compute)) == (steps > 1)
+
+
+def test_how_sizes_and_numbers_are_told():
+    """Up to three sizes one by one; as many digits as tell two numbers apart, at most seven."""
+    assert averages.sizes(Counter({128: 78, 16: 1})) == "78 batches of 128, 1 of 16"
+    assert averages.sizes(Counter({8: 1})) == "1 batch of 8"
+    assert averages.sizes(Counter({8: 1, 4: 2, 2: 3})) == "1 batch of 8, 2 of 4, 3 of 2"
+    assert averages.sizes(Counter({8: 1, 4: 2, 2: 3, 1: 1500})) == "1,506 batches of 1 to 8"
+    for right, said in ((1.3, "1.30"), (1.234, "1.234"), (1.23003, "1.23003"), (1.230002, "1.230002"),
+                        (1.23 + 1e-9, "1.230000")):  # fmt: skip
+        pair = averages.apart(1.23, right)
+        assert pair[1] == said
+        assert len(pair[0]) == len(said)
+
+
+def test_a_product_with_zeros_and_one_number_above_1_is_dropout():
+    x = torch.ones(4, requires_grad=True)
+    for noise, dropped in (
+        ([0.0, 2.0, 0.0, 2.0], True), ([2.0, 2.0, 2.0, 2.0], True), ([0.0, 1.0, 1.0, 0.0], False),
+        ([0.0, 2.0, 3.0, 0.0], False), ([2.0], False),
+    ):  # fmt: skip
+        assert graph.dropped((x * tensor(noise)).grad_fn) == dropped
+    assert graph.dropped(F.dropout(torch.ones(200, requires_grad=True), 0.5).grad_fn)
+    assert not graph.dropped((x * 2).grad_fn)
+
+
+@pytest.mark.parametrize(
+    ("cells", "wrong"),
+    [({(1, 1): 4}, False), ({(1, 1): 4, (2, 2): 1}, True), ({(2, 2): 4}, True)],
+)
+def test_a_total_over_samples_is_right_where_every_batch_is_one(cells, wrong):
+    here, one = site(), Pass(Round(size=1, samples=6, ended=True), False, 0)
+    one.cells = {key: Cell(batches, 2.0) for key, batches in cells.items()}
+    here.passes.append(one)
+    assert averages.quantified("X401", here, "warning")[0] is wrong
