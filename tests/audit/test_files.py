@@ -264,6 +264,40 @@ def test_a_part_of_a_data_set_is_as_long_as_its_range(tmp_path, rows, even):
     assert rules(audit(path, config=Config())) == ([] if even else [("X402", 11)])
 
 
+WINDOW = """\
+import torch.nn.functional as F
+
+
+def train(model, loader, optimizer):
+    total, n = 0.0, {start}
+    for i, (x, y) in enumerate(loader):
+        n += 1
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        if {every}:
+            print(total / 10)
+            total = 0.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "every", "count"),
+    [
+        (0, "n % 10 == 0", None), (0, "(i + 1) % 10 == 0", None), (0, "i % 10 == 9", None),
+        (0, "i % 10 == 0", "1"), (0, "i % 10 == 0 and i > 0", "10 + 1"),
+    ],
+)  # fmt: skip
+def test_how_many_losses_are_in_the_first_window(tmp_path, start, every, count):
+    """By an index or by a counter of the rounds: what it is in the first one decides."""
+    (path := tmp_path / "a.py").write_text(WINDOW.format(start=start, every=every))
+    found = [one for one in audit(path, config=Config()).findings if one.rule == "X403"]
+    assert len(found) == (count is not None)
+    for one in found:
+        assert f"in the first window {count}" in one.message
+
+
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
