@@ -24,6 +24,8 @@ from xent.cli._language._filter import _share
 from xent.cli._predictions import Files, Scores, labels_of, scores_of, stripped, truth_as
 from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
 from xent.cli._tables._doubts import _own_names, doubt_ids
+from xent.cli._tables._file import TableFile
+from xent.cli._tables._load import load
 from xent.cli._tables._options import TableOptions, is_array, is_csv
 from xent.cli._training._folds import out_of_fold
 from xent.cli._training._rows._labelled import LabelledTable
@@ -169,6 +171,29 @@ def test_ten_rows_that_all_differ_are_no_chance(alone):
     gaps = pa.array([f"n{k}" for k in range(9)] + [None, None])
     assert _own_names(gaps, 1) == []
     assert _own_names(pa.array(["x"] * 2 + [f"n{k}" for k in range(9)]), 1) == []
+
+
+@pytest.mark.parametrize("option", ["drop", "names"])
+def test_a_column_that_is_not_there_is_told_by_the_option_that_named_it(tmp_path, option):
+    (path := tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    other = {"drop": "names", "names": "drop"}[option]
+    file = TableFile(path, TableOptions(**{option: ["b", "c"], other: ["a"]}))
+    for read in (file.read, lambda: list(file.batches("")), file.columns):
+        refused(f"`--{option}` must name a column of '.*t.csv', got 'c'", read)
+
+
+def test_options_of_tables_beside_the_digits_that_come_along():
+    whole = load("digits-test", TableOptions())
+    assert (whole.X.shape, whole.target, whole.columns[0]) == ((360, 64), "digit", "pixel_0")
+    some = load("digits-test", TableOptions(drop=["pixel_0", "pixel_63"]))
+    assert some.columns == whole.columns[1:-1]
+    assert (whole.X[:, 1:-1] == some.X).all()
+    train = load("digits-train", TableOptions())
+    every = load("digits", TableOptions())
+    assert (np.concatenate([train.X, whole.X]) == every.X).all()
+    for option, value in (("separator", ";"), ("decimal", ","), ("na", ["?"]), ("no_header", True)):
+        typed = f"`--{option.replace('_', '-')}` must go with a .csv or .tsv, got 'digits'"
+        refused(typed, load, "digits", TableOptions(**{option: value}))
 
 
 @pytest.mark.parametrize("name", ["id", "my id", "it's", "a;b"])

@@ -440,3 +440,18 @@ def test_a_prior_that_is_none_is_refused(prior):
     found = evaluate([0, 1], [0.25, 0.5], prior=[0.0, 2.0])
     assert found.training_prior == math.inf  # of a class that was never there
     assert evaluate([1, 1], [0.25, 0.5], prior=[0.0, 2.0]).training_prior == 0.0
+
+
+def test_slices_that_cost_as_much_stand_in_the_order_of_their_names():
+    for order in ([2, 0, 1], [1, 2, 0], [0, 1, 2]):
+        report = evaluate([1, 1, 1], [0.5, 0.5, 0.5], by={"v": [["a", "b", "c"][i] for i in order]})
+        assert [piece.value for piece in report.slices] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_the_last_class_is_among_all_of_them_and_is_not_said(classes):
+    target, probs = many(classes=classes, rows=50)
+    rank = (probs > probs[np.arange(50), target][:, None]).sum(axis=1)
+    found = evaluate(target, probs).top_k
+    assert found == {str(k): (rank < k).mean() for k in range(1, min(classes - 1, len(found)) + 1)}
+    assert str(classes) not in found

@@ -25,6 +25,7 @@ from xent.language import (
     write_openfst,
 )
 from xent.language._backoff.prune import _marginals
+from xent.language._counting.runs import in_bytes, shown
 from xent.language._formats import openfst
 from xent.language._lines import _text
 from xent.language._lines._stream import BadLines, filter_file, lines, records, scored
@@ -594,3 +595,17 @@ def test_three_discounts_are_each_below_its_own_count():
                         ((1.0, 0.0, 1.0), 2), (1.01, 1), (0.0, 1)):  # fmt: skip
         with pytest.raises(ValueError, match=f"`discount` must be above 0 and at most {most}, got"):
             KneserNey(discount=wrong)
+
+
+def test_sizes_at_their_ends(tmp_path):
+    for size, said in ((999, "999 bytes"), (1000, "1KB"), (10**6, "1MB"), (10**9, "1GB"),
+                       (10**6 - 1, "1MB"), (999_499, "999KB")):  # fmt: skip
+        assert shown(size) == said
+    assert in_bytes("64MB") == in_bytes(64 * 10**6) == 64 * 10**6
+    with pytest.raises(ValueError, match="`memory` must be at least 64MB, got 64MB"):
+        in_bytes(64 * 10**6 - 1)
+    for elsewhere in ({"memory": "1GB"}, {"folder": tmp_path / "f"}):
+        with pytest.raises(
+            ValueError, match="`weights` must be None where lines are counted elsewh"
+        ):
+            NGramModel(1, WittenBell()).fit(LINES, weights=[1, 1, 1, 1], **elsewhere)

@@ -18,8 +18,10 @@ from xent.audit._run.rules import (
     activations,
     averages,
     graph,
+    judges,
     modes,
     numerics,
+    reductions,
     targets,
     tokens,
 )
@@ -480,3 +482,20 @@ def test_a_total_over_samples_is_right_where_every_batch_is_one(cells, wrong):
     one.cells = {key: Cell(batches, 2.0) for key, batches in cells.items()}
     here.passes.append(one)
     assert averages.quantified("X401", here, "warning")[0] is wrong
+
+
+@pytest.mark.parametrize("average", [None, True, False])
+@pytest.mark.parametrize("reduce", [None, True, False])
+def test_the_reduction_that_old_arguments_ask_for_is_that_of_pytorch(average, reduce):
+    legacy = torch.nn._reduction.legacy_get_string(average, reduce, emit_warning=False)
+    said = reductions.named({"size_average": average, "reduce": reduce, "reduction": "sum"})
+    assert said == ("sum" if average is None and reduce is None else legacy)
+
+
+@pytest.mark.parametrize(("value", "found"), [(0.0, 0), (1.0, 0), (1.0000001, 1), (-1e-7, 1)])
+def test_probabilities_that_a_loss_refuses_lie_outside(value, found):
+    here = site()
+    options = {"input": tensor([0.5, value]), "target": tensor([0.0, 1.0])}
+    judges.refused(here, "binary_cross_entropy", options, RuntimeError())
+    fact = here.facts["X107"]
+    assert (fact.looked, fact.found) == (1, found)
