@@ -424,9 +424,9 @@ def test_the_axis_that_softmax_takes_where_none_is_given():
 
 
 def test_sums_over_micro_batches_weigh_them_by_themselves():
-    for reductions, found in ((["mean"], (1, 1)), (["sum"], None), (["mean", "sum"], None)):
+    for asked, found in ((["mean"], (1, 1)), (["sum"], None), (["mean", "sum"], None)):
         window, at = Window(), site()
-        at.reductions.update(reductions)
+        at.reductions.update(asked)
         for weight in (10, 30):
             window.loss(at, weight, 2.0)
             window.backward(1.0)
