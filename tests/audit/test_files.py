@@ -7,8 +7,9 @@ import pytest
 
 from children import xent
 from xent.audit import AuditReport, Config, audit
-from xent.audit._audit import without_baseline
-from xent.audit._config import from_table
+from xent.audit._audit import ScriptsRead, without_baseline
+from xent.audit._config import from_table, load
+from xent.audit._finding import Finding
 from xent.audit._formats import REPORT_FORMATS
 
 WRONG = "import torch.nn.functional as F\nloss = F.nll_loss(F.softmax(z, dim=1), y)"
@@ -205,6 +206,30 @@ def test_settings(tmp_path):
     assert rules(audit(path, config=Config(ignore=("X0",)))) == []
 
 
+def test_settings_are_those_of_the_nearest_folder_up_to_the_repository(tmp_path):
+    within = tmp_path / "repository" / "src" / "deep"
+    within.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('[tool.xent.audit]\nignore = ["X1"]\n')
+    (tmp_path / "repository" / "pyproject.toml").write_text("[project]\n")
+    assert load(within).ignore == ("X1",)  # the nearest that speaks of the audit
+    (tmp_path / "repository" / ".git").mkdir()
+    assert load(within) == Config()  # what stands above a repository is not its own
+    (within.parent / "pyproject.toml").write_text('[tool.xent.audit]\nfail-on = "note"\n')
+    assert load(within).fail_on == "note"
+    assert load(tmp_path).ignore == ("X1",)
+
+
+def test_a_comment_for_a_rule_that_is_not_looked_for_is_not_idle(tmp_path):
+    (path := tmp_path / "a.py").write_text("import torch\nloss = 1  # xent: ignore[X106, X402]\n")
+    (found,) = audit(path, config=Config()).findings
+    assert (found.rule, found.line, "X106, X402" in found.message) == ("X001", 2, True)
+    for config in (Config(ignore=("X4",)), Config(select=("X1", "X001"))):
+        (found,) = audit(path, config=config).findings
+        assert ("X106" in found.message, "X402" in found.message) == (True, False)
+    assert rules(audit(path, config=Config(ignore=("X4", "X1")))) == []
+    assert rules(audit(path, config=Config(ignore=("X001",)))) == []
+
+
 def test_sizes_and_criteria():
     config = from_table({"sizes": {"valid_set": 5000}, "criteria": {"mine": "mean"}})
     assert config.sizes == {"valid_set": 5000}
@@ -222,6 +247,55 @@ def test_sizes_make_batches_even(tmp_path):
     config = Config(criteria={"mine": "mean"})
     assert rules(audit(path, config=config)) == [("X402", 9)]
     assert rules(audit(path, config=config.but(sizes={"valid_set": 5000}))) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "even"),
+    [("range(100)", True), ("range(120)", False), ("range(50, 120)", False), ("rows", False)],
+)
+def test_a_part_of_a_data_set_is_as_long_as_its_range(tmp_path, rows, even):
+    """Of a range that begins elsewhere the length is not its first number."""
+    (path := tmp_path / "a.py").write_text(
+        "import torch\nimport torch.nn.functional as F\nfrom torch.utils.data import DataLoader, "
+        f"Subset\nfrom data import whole, rows\nloader = DataLoader(Subset(whole, {rows}), "
+        "batch_size=50)\nmodel.eval()\ntotal = 0\nwith torch.no_grad():\n    for x, y in loader:\n"
+        "        total += F.cross_entropy(model(x), y).item()\nprint(total / len(loader))\n"
+    )
+    assert rules(audit(path, config=Config())) == ([] if even else [("X402", 11)])
+
+
+WINDOW = """\
+import torch.nn.functional as F
+
+
+def train(model, loader, optimizer):
+    total, n = 0.0, {start}
+    for i, (x, y) in enumerate(loader):
+        n += 1
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        if {every}:
+            print(total / 10)
+            total = 0.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "every", "count"),
+    [
+        (0, "n % 10 == 0", None), (0, "(i + 1) % 10 == 0", None), (0, "i % 10 == 9", None),
+        (0, "i % 10 == 0", "1"), (0, "i % 10 == 0 and i > 0", "10 + 1"),
+    ],
+)  # fmt: skip
+def test_how_many_losses_are_in_the_first_window(tmp_path, start, every, count):
+    """By an index or by a counter of the rounds: what it is in the first one decides."""
+    (path := tmp_path / "a.py").write_text(WINDOW.format(start=start, every=every))
+    found = [one for one in audit(path, config=Config()).findings if one.rule == "X403"]
+    assert len(found) == (count is not None)
+    for one in found:
+        assert f"in the first window {count}" in one.message
 
 
 @pytest.mark.parametrize(
@@ -288,6 +362,60 @@ def test_github(tmp_path):
     assert last == "1 finding; looked at 1 loss site; not followed: nothing"
     assert first.startswith("::error file=")
     assert ",line=2,col=8,title=X106 not-log-into-nll::" in first
+
+
+def found_at(level, path="a.py", line=1, message="m", cell=None):
+    return Finding(path, cell, line, 2, "X101", "name", level, message, "f")
+
+
+def test_github_by_its_own_rules():
+    """What a command's property and its message must not hold is written out, each as GitHub says."""
+    report = AuditReport(
+        [
+            found_at("error", "a,b:c%d.py", 3, "50 % of 1:2,3\nmore\rless"),
+            found_at("warning"),
+            found_at("note"),
+        ],
+        sites=1,
+    )
+    lines = REPORT_FORMATS["github"](report, True).splitlines()
+    assert lines == [
+        "::error file=a%2Cb%3Ac%25d.py,line=3,col=2,title=X101 name::"
+        "50 %25 of 1:2,3%0Amore%0Dless Fix: f",
+        "::warning file=a.py,line=1,col=2,title=X101 name::m Fix: f",
+        "::notice file=a.py,line=1,col=2,title=X101 name::m Fix: f",
+        "3 findings; looked at 1 loss site; not followed: nothing",
+    ]
+    *shown, hidden, last = REPORT_FORMATS["github"](report, False).splitlines()
+    assert (shown, hidden) == (lines[:2], "1 note not shown (--notes)")
+    assert last == "2 findings; looked at 1 loss site; not followed: nothing"
+
+
+def test_levels_of_every_format():
+    """The level of a finding is its own and not its rule's; at it and above it a report fails."""
+    for level, fails in (
+        ("note", ["note"]),
+        ("warning", ["note", "warning"]),
+        ("error", ["note", "warning", "error"]),
+    ):
+        report = AuditReport([found_at(level)])
+        reached = [at for at in ("note", "warning", "error", "never") if report.reaches(at)]
+        assert reached == fails
+        assert f": {level} X101" in REPORT_FORMATS["text"](report, True)
+        assert json.loads(REPORT_FORMATS["json"](report, False))["findings"][0]["level"] == level
+        for notes in (True, False):
+            (run,) = json.loads(REPORT_FORMATS["sarif"](report, notes))["runs"]
+            assert [one["level"] for one in run["results"]] == [level] * (notes or level != "note")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_findings_at_a_place_the_louder_is_kept(order):
+    read = ScriptsRead()
+    for level, line, cell in [("warning", 1, None), ("error", 1, None), ("note", 1, None),
+                              ("note", 2, None), ("note", 1, 1)][::order]:  # fmt: skip
+        read.add(found_at(level, line=line, cell=cell))
+    kept = {(one.cell, one.line): one.level for one in read.found.values()}
+    assert kept == {(None, 1): "error", (None, 2): "note", (1, 1): "note"}
 
 
 def test_baseline(tmp_path):

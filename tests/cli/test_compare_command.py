@@ -208,6 +208,42 @@ def test_the_gate_of_a_build(expected):
     assert "ends at inf bits" in run("evaluate", "zero.csv", "--fail-above", 9, code=1).stderr
 
 
+@pytest.mark.parametrize("worse", ["one", "two"])
+def test_the_gate_is_one_for_every_difference(tmp_path, monkeypatch, worse):
+    """Whichever of the models costs more than the first: the exit code is 1, and it is named."""
+    monkeypatch.chdir(tmp_path)
+    costs = np.arange(1.0, 9.0)
+    _table.write("first.csv", {"c": costs})
+    for name in ("one", "two"):
+        _table.write(f"{name}.csv", {"c": costs + (1.0 if name == worse else -1.0)})
+    files = "first.csv", "one.csv", "two.csv"
+    failed = run("compare", *files, "--costs", "c", "--fail-above", 0.5, code=1)
+    assert failed.stderr.splitlines() == [
+        f"Failed: the interval of {worse}.csv less first.csv ends at 1.0000 bits; at most 0.5 was "
+        "asked for."
+    ]
+    run("compare", *files, "--costs", "c", "--fail-above", 1.0)
+    run("compare", *files, "--costs", "c", "--fail-above", 0.999, code=1)
+    other = "two.csv" if worse == "one" else "one.csv"
+    run("compare", "first.csv", other, "--costs", "c", "--fail-above", 0)
+
+
+def test_files_of_other_kinds_are_read_as_they_are(tmp_path, monkeypatch):
+    """What is said of CSV is not of Parquet; columns to leave out are left out of both."""
+    monkeypatch.chdir(tmp_path)
+    rows = {"target": ["a", "b"], "p_a": [0.75, 0.25], "p_b": [0.25, 0.75], "p_x": [0.5, 0.5]}
+    _table.write("old.parquet", rows)
+    text = "target;p_a;p_b;p_x\na;0,5;0,5;1\nb;0,5;0,5;1\n"
+    (tmp_path / "new.csv").write_text(text)
+    options = ("--separator", ";", "--decimal", ",", "--drop", "p_x")
+    for files in (("old.parquet", "new.csv"), ("new.csv", "old.parquet")):
+        (d,) = compared(*files, *options)["differences"]
+        sign = 1 if files[1] == "new.csv" else -1
+        assert d["difference"] == pytest.approx(sign * (1 + math.log2(0.75)))
+    with pytest.raises(ValueError, match="must sum to 1"):
+        compared("old.parquet", "new.csv", *options[:4])
+
+
 def test_one_column_of_two_classes_and_infinite_costs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _table.write("y.csv", {"id": [1, 2, 3], "target": [1, 0, 1]})

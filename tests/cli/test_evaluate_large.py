@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,65 @@ def test_one_column_of_two_classes(tmp_path, always, labels):
     pieces = evaluated(file, *args)
     assert pieces["labels"] == ["no", "1"]
     assert {name: pieces[name] for name in want} == want
+
+
+@pytest.mark.parametrize("ignore", ["skip", "0"])
+def test_one_column_of_two_classes_beside_rows_to_ignore(tmp_path, always, ignore):
+    """What is ignored is no third class, wherever it stands."""
+    p = np.random.default_rng(0).random(180)
+    target = np.array([[ignore, "yes", "no"][i] for i in [*[0, 1] * 60, *[2, 0] * 30]])
+    file = tmp_path / "p.parquet"
+    pyarrow.parquet.write_table(pa.table({"target": target, "p": p}), file, row_group_size=50)
+    args = ["--probs", "p", "--positive", "yes", "--ignore", ignore]
+    want = whole(file, *args)
+    always()
+    pieces = evaluated(file, *args)
+    assert (pieces["labels"], pieces["rows"]) == (["no", "yes"], 90)
+    given = np.where(target == "yes", p, 1 - p)[target != ignore]
+    assert pieces["cross_entropy"] == pytest.approx(-np.log2(given).mean())
+    assert {name: pieces[name] for name in want} == want
+
+
+WRONG = {  # a column, its value in row 130, and options: what is wrong lies past the first pieces
+    "no target": (None, None, ["--target", "none"]),
+    "no weight": (None, None, ["--weights", "none"]),
+    "no id": (None, None, ["--id", "none"]),
+    "no slice": (None, None, ["--by", "place", "--by", "none"]),
+    "no score": (None, None, ["--probs", "q_*"]),
+    "another class": ("target", "cow", []),
+    "no class": ("target", None, []),
+    "a negative weight": ("w", -1.0, ["--weights", "w"]),
+    "an endless weight": ("w", float("inf"), ["--weights", "w"]),
+    "no weight in a row": ("w", None, ["--weights", "w"]),
+    "above 1": ("p_cat", 1.5, []),
+    "below 0": ("p_cat", -0.25, []),
+    "no sum": ("p_cat", 0.0, []),
+    "no number": ("p_cat", None, []),
+    "nan": ("p_cat", float("nan"), []),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_refused_of_a_file_is_refused_of_its_pieces(tmp_path, always, wrong):
+    column, value, args = WRONG[wrong]
+    rows, file = table(classes=("cat", "dog")).to_pydict(), tmp_path / "p.parquet"
+    rows["target"] = ["cat", "dog"] * 250
+    if column is not None:
+        rows[column][130] = value
+    pyarrow.parquet.write_table(pa.table(rows), file, row_group_size=77)
+    said = []
+    for streamed in (False, True):
+        if streamed:
+            always()
+        with pytest.raises((ValueError, TypeError)) as caught:
+            evaluated(file, *args)
+        said.append(str(caught.value))
+    # Of a file in memory it is known how many rows have no class.
+    said[0] = said[0].replace("1 row without, the first at", "a missing value at")
+    assert said[0] == said[1]
+    named = args[-2] if args else {"target": "--target", "p_cat": "--probs"}[column]
+    assert said[0].startswith(f"`{named}` must ")
+    assert re.search(r"row 130\b|\[130, 0\]", said[0]) or column is None
 
 
 @pytest.mark.parametrize("bins", ["4", "quantile", "0,0.4,0.5,1"])

@@ -45,8 +45,9 @@ def test_bins_of_width_and_by_edges(bins):
     assert report.calibration_error == pytest.approx(want, rel=1e-12)
     assert report.calibration_error == report.reliability["top_label"]["ece"]
     assert sum(each.rows for each in report.calibration) == len(y)
-    name = f"{bins} equal-width bins" if isinstance(bins, int) else f"bins from 0 to {bins[1]:g}"
-    assert report.binning.startswith(name)
+    name = f"bins from 0 to {bins[1]:g}" if isinstance(bins, list) else f"{bins} equal-width bin"
+    name += "s" * (bins in (5, 10, 40))
+    assert report.binning == name if isinstance(bins, int) else report.binning.startswith(name)
     assert name in report.signature
     assert name in str(report)
 

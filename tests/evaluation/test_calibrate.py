@@ -266,3 +266,21 @@ def test_what_is_refused():
         calibrate([0, 1, 1], [0.2, 0.7, 0.4]).predict_proba()
     with pytest.raises(ValueError, match="`logits` must not be probabilities"):
         calibrate([0, 1], logits=[[0.5, 0.5], [0.2, 0.8]])
+
+
+@pytest.mark.filterwarnings("ignore:The model makes no mistake", "ignore:1 row had a true class")
+@pytest.mark.parametrize("method", ["temperature", "platt", "isotonic"])
+@pytest.mark.parametrize("parted", [False, True])
+def test_a_stored_calibrator_says_all_that_it_said(tmp_path, method, parted):
+    """Also where rows were impossible, and where nothing but virtual rows made it finite."""
+    said, truth = [0.9, 0.1, 0.8, 0.3, 0.7, 0.2, 0.0], [1, 0, 1, 0, 1, 0, 1]
+    if not parted:
+        said, truth = [*said, 0.85, 0.15], [*truth, 0, 1]
+    found = calibrate(truth, said, method=method)
+    assert (found.impossible, found.rows) == (1, len(said))
+    assert found.separated == (parted and method != "isotonic")
+    found.save(tmp_path / "c")
+    again = Calibrator.load(tmp_path / "c")
+    for name in ("method", "labels", "rows", "before", "after", "impossible", "separated"):
+        assert getattr(again, name) == getattr(found, name), name
+    assert again.predict_proba(said).tolist() == found.predict_proba(said).tolist()

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -59,6 +60,11 @@ def test_a_class_that_a_fold_lacks_costs_what_it_costs():
     assert scorer()(model, X[fold], NAMES[y[fold]]) == -math.inf
     with pytest.raises(ValueError, match="`y` must hold classes that the estimator was fitted on"):
         scorer(unseen="refuse")(model, X, NAMES[y])
+    known = y != 1
+    alone = scorer()(model, X[known], NAMES[y[known]])
+    for unseen in ("infinite", "refuse"):  # rows of weight 0 are none, whatever their class
+        weighed = scorer(unseen=unseen)(model, X, NAMES[y], sample_weight=known.astype(float))
+        assert weighed == pytest.approx(alone, rel=1e-12)
     few = model.predict_proba(X[y == 2])
     assert scorer(base=math.e)(model, X[y == 2], NAMES[y[y == 2]]) == pytest.approx(
         np.log(few[:, 1]).mean()
@@ -92,6 +98,10 @@ def test_predictions_of_a_trainer():
     assert report.labels == list("abcd")
     assert {c.label for c in report.per_class} == set("abcd")
     assert report.hardest[0].target in "abcd"
+    counted = Counter((labels[i], logits[i].argmax()) for i in range(30) if i != 3)
+    named = {("abcd".index(p.target), "abcd".index(p.prediction)): p.rows for p in report.pairs}
+    assert named == dict(counted)
+    assert {h.prediction for h in report.hardest} <= set("abcd")
 
 
 def test_tokens_of_a_trainer():
@@ -127,6 +137,11 @@ def test_what_is_no_prediction_of_classes_is_refused():
     ):
         with pytest.raises((ValueError, TypeError), match=sentence):
             compute_metrics(**options)(given)
+    for last in (1, -1):
+        assert compute_metrics(logits=last)(((np.zeros((9, 9)), logits), labels))["rows"] == 3
+    for which in (2, -3):
+        with pytest.raises(ValueError, match="be one array, or say which are logits, got 2 of the"):
+            compute_metrics(logits=which)(((logits, logits), labels))
     second = compute_metrics(logits=1)(((np.zeros((9, 9)), logits), labels))
     assert second["cross_entropy_bits"] == 1
 

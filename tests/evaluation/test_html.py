@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from browser import needs_browser, visit
-from xent.evaluation import evaluate
+from xent.evaluation import _html, evaluate
 
 NASTY = ['<script>alert("x")</script>', "</script><b>", "a & b", "naïve ‖ 猫", "'quote\""]
 
@@ -186,3 +186,110 @@ def test_the_page_shows_intervals_slices_and_ids(tmp_path):
     finite = evaluate([0, 1, 1], probs[:3])
     finite.to_html(tmp_path / "f.html")
     assert f"95 %: {finite.low:.4f} to {finite.high:.4f}" in (tmp_path / "f.html").read_text()
+
+
+class Recorded:
+    """What a page would be made of: its cards, and the parts of each section by its heading."""
+
+    def __init__(self, report, monkeypatch):
+        monkeypatch.setattr(_html, "reliability_charts", lambda report: ([], []))
+        self.shown, self.sections, self.texts = [], {}, {}
+        _html.add_report(self, report)
+
+    def cards(self, cards):
+        self.shown = cards
+
+    def section(self, heading, text="", **parts):
+        self.sections[heading], self.texts[heading] = parts, text
+
+
+TRUE, IDS, SHOPS = "aabbca", "uvwxyz", ["x", "y", None, "x", "y", None]
+SAID = np.array([
+    [0.7, 0.1, 0.1, 0.1], [0.1, 0.6, 0.2, 0.1], [0.25, 0.5, 0.125, 0.125], [0.2, 0.3, 0.4, 0.1],
+    [0.1, 0.1, 0.75, 0.05], [0.05, 0.05, 0.4, 0.5],
+])  # fmt: skip
+
+
+def judged(probs, base=2, **options):
+    return evaluate(list(TRUE), probs, labels=list("abcd"), by={"shop": SHOPS}, base=base,
+                    **options)  # fmt: skip
+
+
+@pytest.mark.parametrize("base", [2, np.e])
+@pytest.mark.parametrize("named", [True, False])
+def test_every_figure_of_a_page_by_other_means(base, named, monkeypatch):
+    page = Recorded(judged(SAID, base, ids=list(IDS) if named else None), monkeypatch)
+    unit = "bits" if base == 2 else "nats"
+    true = np.array(["abcd".index(label) for label in TRUE])
+    cost = -np.log(SAID[np.arange(6), true]) / np.log(base)
+    share = np.array([3, 2, 1]) / 6
+    plain = [np.log(4) / np.log(base), -(share * np.log(share)).sum() / np.log(base), cost.mean()]
+    found = page.sections["Against knowing nothing"]
+    assert found["bars"] == pytest.approx(plain)
+    assert [row[1] for row in found["rows"]] == [f"{value:.4f}" for value in plain]
+    assert (found["best"], found["columns"]) == (2, ["", f"{unit} a row"])
+    assert page.shown[0][1:] == ("Cross-entropy", f"{plain[2]:.4f}")[1:] + page.shown[0][2:]
+    assert page.shown[1][1] == f"{100 * (1 - plain[2] / plain[1]):.1f} %"
+    assert page.shown[2][1] == "50.0 %"
+    off = SAID - np.eye(4)[true]
+    assert page.shown[4][1] == f"{(off**2).sum() / 6:.4f}"
+    found = page.sections[f"Where the {unit} go"]
+    adds = [(cost[true == c] - cost.mean()).sum() / 6 for c in range(3)]
+    assert found["bars"] == pytest.approx([*sorted(adds, reverse=True), 0.0])  # d is never true
+    for row, c in zip(found["rows"], np.argsort(adds)[::-1], strict=False):
+        assert row[0] == "abc"[c]
+        assert row[1].startswith(f"{adds[c]:+.4f}")
+        mine = cost[true == c]
+        assert float(row[2]) == pytest.approx(mine.mean(), abs=6e-5)
+        assert (row[3], row[4]) == (str(len(mine)), f"{100 * mine.sum() / cost.sum():.1f} %")
+    assert found["rows"][3] == ("d", "-", "-", "0", "0.0 %", "-", "0.0 %")
+    found = page.sections["What is taken for what"]
+    assert found["rows"][0] == ("a", "1", "1", "", "1")
+    assert found["heat"][0] == [0.0, 0.85, 0.0, 0.85]  # of what is wrong the most is one row
+    rows = page.sections["The most expensive rows"]["rows"]
+    order = np.argsort(cost)[::-1]
+    assert [row[0] for row in rows] == [IDS[i] if named else str(i) for i in order]
+    assert [row[1:] for row in rows] == [
+        (TRUE[i], "abcd"[SAID[i].argmax()], f"{SAID[i, true[i]]:.3g}", f"{cost[i]:.2f}")
+        for i in order
+    ]
+    rows = page.sections["By shop"]["rows"]
+    means = {shop: cost[[s == shop for s in SHOPS]].mean() for shop in SHOPS}
+    dearest = sorted(means, key=means.get, reverse=True)  # of equally many rows
+    assert [row[0] for row in rows] == ["missing" if s is None else s for s in dearest]
+    assert [float(row[1]) for row in rows] == pytest.approx([means[s] for s in dearest], abs=6e-5)
+
+
+@pytest.mark.parametrize("many", [1, 2])
+def test_a_page_of_what_is_infinite_adds_no_bits(many, monkeypatch):
+    probs = SAID.copy()
+    probs[[3, 5][:many]] = [[0.5, 0.0, 0.5, 0.0], [0.0, 0.5, 0.5, 0.0]][:many]
+    page = Recorded(judged(probs), monkeypatch)
+    said = page.texts["The cross-entropy is infinite"]
+    assert said.startswith(f"{many} row{'s' if many > 1 else ''} had a true class")
+    assert page.shown[0][1] == "inf"
+    found = page.sections["Against knowing nothing"]
+    assert ([row[0] for row in found["rows"]], found["best"]) == (
+        ["knowing nothing", "class frequencies"],
+        None,
+    )
+    found = page.sections["Where the bits go"]
+    # Of two classes that are endless alike the first comes first; d is neither true nor said then.
+    assert [row[0] for row in found["rows"]] == [*("bacd" if many == 1 else "abc")]
+    assert {row[1] for row in found["rows"]} == {"-"}
+    assert found["bars"] == [[1.0, 0, 0, 0], [0.5, 0.5, 0]][many - 1]
+    assert [b > 0 for b in page.sections["By shop"]["bars"]] == [[0, 1, 1], [0, 0, 1]][many - 1]
+
+
+def test_the_heat_of_a_page_is_that_of_what_is_wrong(monkeypatch):
+    """However often a class is right, the palest mistake is one that is rare among mistakes."""
+    true = [0] * 50 + [1] * 3 + [0] + [1] * 2
+    said = [0] * 50 + [1] * 3 + [1] + [0] * 2
+    probs = np.where(np.eye(2)[said] > 0, 0.75, 0.25)
+    page = Recorded(evaluate(true, probs), monkeypatch)
+    assert page.sections["What is taken for what"]["heat"] == [[0.0, 0.425], [0.85, 0.0]]
+    found = page.sections["From which probability on is it 1?"]
+    best = found["rows"][found["best"]]
+    assert best[4] == f"{100 * 2 * 3 / (4 + 5):.1f} %"  # 3 found, of 4 called so and 5 that are
+    thresholds = [float(row[0]) for row in found["rows"]]
+    assert thresholds == sorted(thresholds)

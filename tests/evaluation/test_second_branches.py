@@ -5,6 +5,7 @@ from string import ascii_lowercase
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -14,10 +15,13 @@ from xent.evaluation import (
     evaluate,
     evaluate_multilabel,
     evaluate_ordered,
+    evaluate_soft,
     evaluate_tokens,
 )
+from xent.evaluation._calibration.estimators.interval import mean_and_interval
 from xent.evaluation._compare._paired import Pieces, sign_flip
 from xent.evaluation._kinds import _multilabel
+from xent.evaluation._kinds._means import mean_of, reach
 from xent.evaluation._ranking import THRESHOLDS, _ranking
 
 
@@ -62,6 +66,35 @@ def test_drawn_signs_count_the_one_that_was_seen():
         assert sign_flip([pieces], resamples) == [1 / (resamples + 1)]
     even = Pieces(np.tile([1.0, -1.0], 20), np.ones(40), keys)
     assert sign_flip([even], 99) == [1.0]  # nothing is nearer to 0 than what was seen
+
+
+@pytest.mark.parametrize("groups", [19, 20, 21])
+def test_up_to_twenty_groups_every_flip_is_counted(groups):
+    """Of all that lean one way two ways of 2^G come as far; of more groups only some are drawn."""
+    keys = np.arange(groups, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    pieces = Pieces(np.linspace(1.0, 2.0, groups), np.ones(groups), keys)
+    (p,) = sign_flip([pieces], 99)
+    assert p == (2 / 2**groups if groups <= 20 else 1 / 100)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_two_rows_are_enough_for_an_interval(rows, weighted):
+    """Student's of one degree of freedom is wide, and one row has none."""
+    values, weight = np.array([1.0, 4.0, 2.0])[:rows], np.ones(rows)
+    if weighted:
+        weight = np.array([2.0, 1.0, 3.0])[:rows]
+    mean, low, high = mean_and_interval(values, weight)
+    assert mean == pytest.approx((weight * values).sum() / weight.sum())
+    if rows == 1:
+        assert (math.isnan(low), math.isnan(high)) == (True, True)
+        return
+    off = weight * (values - mean) / weight.sum()
+    reach = stats.t.ppf(0.975, rows - 1) * math.sqrt((off**2).sum() * rows / (rows - 1))
+    assert (low, high) == pytest.approx((mean - reach, mean + reach))
+    if not weighted:
+        want = stats.t.interval(0.95, rows - 1, values.mean(), stats.sem(values))
+        assert (low, high) == pytest.approx(want)
 
 
 def test_what_floors_would_give_is_that_of_all_parts():
@@ -295,3 +328,130 @@ def test_a_document_that_comes_again_is_named_by_where_it_does(form):
     if form == "token":
         with pytest.raises(ValueError, match=r"got -?nan at token 2 of document 'q'"):
             evaluate_tokens([-1.0, -1, -1, -1, np.nan], documents=["p", "p", "q", "q", "q"])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_weighed_rows_that_are_only_counted_have_no_diagram(classes):
+    """Of equal scores it is not kept which weighs what: no share of rows could be told."""
+    target, probs = many(classes=classes, rows=60)
+    found = {}
+    for weight in (None, np.linspace(0.5, 2, 60)):
+        rows = Accumulator()
+        rows.update(target, probs, sample_weight=weight)
+        found[weight is None] = rows.result()
+    plain, weighed = found[True], found[False]
+    assert set(plain.reliability) == {"yes" if classes == 2 else "classwise"}
+    assert (weighed.reliability, weighed.to_dict()["reliability"]) == ({}, {})
+    assert set(weighed.decomposition["corp"]) == set(plain.decomposition["corp"])
+    assert (
+        weighed.decomposition["corp"]["log"]["mean"] != plain.decomposition["corp"]["log"]["mean"]
+    )
+
+
+LISTED = {  # how many a screen lists, what is counted, and the report of so many
+    "labels": (12, "and {} more", lambda n: evaluate_multilabel(np.eye(n), some(n))),
+    "soft classes": (10, "and {} more", lambda n: evaluate_soft(some(n), some(n)[::-1])),
+    "thresholds": (10, "and {} more", lambda n: evaluate_ordered(range(n + 1), some(n + 1)).lines()),
+    "classes": (10, "and {} class{} that cost less", lambda n: evaluate(range(n), some(n))),
+    "slices": (10, "and {} more", lambda n: evaluate([0, 1] * n, twice(n), by={"v": sorted([*range(n)] * 2)})),
+    "compared slices": (10, "and {} more", lambda n: compare(
+        np.arange(4.0 * n), np.arange(4.0 * n) % 7, kind="costs", by={"v": [*range(n)] * 4}
+    )),
+}  # fmt: skip
+
+
+def some(n):
+    return np.random.default_rng(n).dirichlet(np.ones(n), n)
+
+
+def twice(n):
+    return np.stack([np.linspace(0.2, 0.8, 2 * n), np.linspace(0.8, 0.2, 2 * n)], axis=1)
+
+
+@pytest.mark.parametrize("what", LISTED)
+def test_a_screen_that_lists_all_does_not_count_the_rest(what):
+    most, words, report = LISTED[what]
+    for more in (-1, 0, 1, 2):
+        lines = [line.strip() for line in str(report(most + more)).splitlines()]
+        found = [line for line in lines if line.startswith("and ")]
+        assert found == ([words.format(more, "es" * (more > 1))] if more > 0 else []), more
+
+
+def test_an_interval_that_is_none_is_a_dash():
+    assert reach(0.25, 0.5) == "0.2500 to 0.5000"
+    assert {reach(low, math.inf) for low in (math.nan, math.inf, -math.inf)} == {"-"}
+    # Costs that cannot be negative have no interval below 0, though one of them be 0.
+    for least, cut in ((0.0, True), (1e-9, True), (-1e-9, False)):
+        total = np.array([least, 0.0, 9.0] if least >= 0 else [least, 1.0, 9.0])
+        mean, low, high = mean_of(total, np.ones(3))
+        plain = stats.t.interval(0.95, 2, total.mean(), stats.sem(total))
+        assert (mean, high) == pytest.approx((total.mean(), plain[1]))
+        assert low == pytest.approx(0.0 if cut else plain[0])
+        assert plain[0] < 0
+    assert mean_of(np.array([1.0, math.inf]), np.ones(2)) == (math.inf,) * 3
+
+
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+def test_costs_are_numbers_or_infinite(bad):
+    with pytest.raises(ValueError, match=r"must be numbers, or inf, got (nan|-inf) at row 2"):
+        compare([1.0, 2, bad, bad], [1.0, 2, 3, 4], kind="costs")
+    assert compare([1.0, 2, math.inf], [1.0, 2, 3], kind="costs").models[0].impossible == 1
+
+
+def test_costs_of_rows_that_weigh_nothing_are_none():
+    """As if they were not there, where nothing but costs is given."""
+    a, b = np.array([1.0, 3, 2, 9, 4]), np.array([2.0, 2, 2, 1, 1])
+    weight = np.array([1.0, 2, 1, 0, 3])
+    found = compare(a, b, kind="costs", sample_weight=weight)
+    left = compare(a[weight > 0], b[weight > 0], kind="costs", sample_weight=weight[weight > 0])
+    assert found.rows == 4
+    assert found.to_dict()["differences"] == left.to_dict()["differences"]
+    off, w = (b - a)[weight > 0], weight[weight > 0]
+    assert found.differences[0].difference == pytest.approx((w * off).sum() / w.sum())
+    endless = compare(np.where(weight > 0, a, math.inf), b, kind="costs", sample_weight=weight)
+    assert endless.models[0].impossible == 0
+
+
+@pytest.mark.parametrize("ignore", ["z", -100, "yes "])
+@pytest.mark.parametrize("form", ["one column", "frame", "frame turned"])
+def test_what_is_ignored_is_no_class_of_its_own(ignore, form):
+    """Where the classes are those of the truth, or of a frame's columns."""
+    p = np.array([0.75, 0.5, 0.9, 0.25])
+    target, own = ["yes", ignore, ignore, "no"], pd.DataFrame({"no": 1 - p, "yes": p})
+    if form == "one column":
+        report = evaluate(target, p, positive="yes", ignore_index=ignore)
+    else:
+        frame = own if form == "frame" else own[["yes", "no"]]
+        report = evaluate(target, frame, ignore_index=ignore)
+    assert set(report.labels) == {"yes", "no"}
+    assert (report.rows, report.cross_entropy) == (2, pytest.approx(-math.log2(0.75)))
+    assert report.accuracy == 1.0
+    with pytest.raises(ValueError, match="have a row that is not ignored"):
+        evaluate([ignore] * 4, p, positive="yes", ignore_index=ignore)
+    if form == "one column":
+        with pytest.raises(ValueError, match="must hold `positive`, 'yes', and one class more"):
+            evaluate(["yes", ignore, "no", "maybe"], p, positive="yes", ignore_index=ignore)
+
+
+@pytest.mark.parametrize("prior", [[0.0, 0.0], {0: 0.0, 1: 0}, [1.0, -1e-9], [math.inf, 1.0]])
+def test_a_prior_that_is_none_is_refused(prior):
+    with pytest.raises(ValueError, match="`prior` must be finite, 0 or more, not all 0, got"):
+        evaluate([0, 1], [0.25, 0.5], prior=prior)
+    found = evaluate([0, 1], [0.25, 0.5], prior=[0.0, 2.0])
+    assert found.training_prior == math.inf  # of a class that was never there
+    assert evaluate([1, 1], [0.25, 0.5], prior=[0.0, 2.0]).training_prior == 0.0
+
+
+def test_slices_that_cost_as_much_stand_in_the_order_of_their_names():
+    for order in ([2, 0, 1], [1, 2, 0], [0, 1, 2]):
+        report = evaluate([1, 1, 1], [0.5, 0.5, 0.5], by={"v": [["a", "b", "c"][i] for i in order]})
+        assert [piece.value for piece in report.slices] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_the_last_class_is_among_all_of_them_and_is_not_said(classes):
+    target, probs = many(classes=classes, rows=50)
+    rank = (probs > probs[np.arange(50), target][:, None]).sum(axis=1)
+    found = evaluate(target, probs).top_k
+    assert found == {str(k): (rank < k).mean() for k in range(1, min(classes - 1, len(found)) + 1)}
+    assert str(classes) not in found

@@ -9,6 +9,7 @@ import pytest
 from language.test_smoothing import corpus, fitted
 from xent.language import (
     AbsoluteDiscounting,
+    AddK,
     JelinekMercer,
     Katz,
     KneserNey,
@@ -68,6 +69,38 @@ def test_counts_of_one_ngram_add_up():
     found = NGramModel(1, WittenBell()).fit_counts(twice)
     # c = 5 and T = 3: (3 + 3/3) / 8.
     assert found.distribution()[0] == pytest.approx((3 + 1) / 8)
+
+
+@pytest.mark.parametrize("unknown", ["word", "open", "closed", "removed"])
+@pytest.mark.parametrize("name", ["<unk>", "<UNK>"])
+def test_both_names_of_what_is_unknown_count_as_it(unknown, name):
+    """Beside words that are given, too; where nothing is unknown such n-grams are none."""
+    counts = {("a",): 3, ("</s>",): 2, (name,): 4, ("<s>",): 9, ("b",): 5}
+    found = NGramModel(1, AddK(1.0), vocabulary=["a"], unknown=unknown).fit_counts(counts)
+    times = {"word": 4, "open": 9, "closed": None, "removed": None}[unknown]
+    p = found.distribution()
+    of = dict(zip(found.vocabulary.words(), p.tolist(), strict=True))
+    if times is None:
+        assert of["<unk>"] == 0.0
+        assert of["a"] / of["</s>"] == pytest.approx(4 / 3)
+    else:
+        total = 3 + 2 + times + 3
+        assert (of["a"], of["<unk>"]) == pytest.approx((4 / total, (times + 1) / total))
+
+
+@pytest.mark.parametrize("count", ["4294967295", "4294967296", "999999999999999999", "1" * 19])
+def test_counts_of_ten_digits_and_more(tmp_path, count):
+    (path := tmp_path / "c").write_text(f"a {count}\n</s> 1\n")
+    model = NGramModel(1, AddK(1.0))
+    if count == "4294967295":
+        p = model.fit_counts(path).distribution()  # of <unk>, <s>, </s> and a
+        assert p[[0, 2, 3]] * (2**32 - 1 + 1 + 3) == pytest.approx([1, 2, 2**32], rel=1e-5)
+        return
+    large = f"be at most 4,294,967,295, got {int(count):,}."
+    long = f"hold lines of an n-gram and its count, got 'a {count}' on line 1."
+    with pytest.raises(ValueError, match="`counts` must") as caught:
+        model.fit_counts(path)
+    assert str(caught.value) == "`counts` must " + (long if len(count) == 19 else large)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,13 @@ from xent.language import (
     write_openfst,
 )
 from xent.language._backoff.prune import _marginals
+from xent.language._counting.runs import in_bytes, shown
 from xent.language._formats import openfst
 from xent.language._lines import _text
-from xent.language._lines._stream import BadLines, filter_file, lines, records
+from xent.language._lines._stream import BadLines, filter_file, lines, records, scored
 from xent.language._lines._text import PIECE_BYTES
 from xent.language.smoothing._good_turing import good_turing_counts, simple_good_turing
+from xent.language.smoothing._kneser_ney import one_discount
 from xent.language.smoothing._smoothing import leave_mass
 
 LINES = ["a b c", "b a", "c c a b", "a"]
@@ -197,6 +199,24 @@ def test_a_share_of_the_lines_is_one_of_all_pieces(tmp_path, monkeypatch):
     assert (tmp_path / "kept").read_text().splitlines() == want
 
 
+@pytest.mark.parametrize("piece", [16, 1 << 20])
+def test_a_share_of_the_lines_is_one_of_those_that_are_text(tmp_path, monkeypatch, piece):
+    """Of 8 lines that are text half is 4; lines passed over are none of them, and are no choice."""
+    monkeypatch.setattr(_text, "PIECE_BYTES", piece)
+    model = NGramModel(2, WittenBell()).fit(["a b c", "a b", "c x", "y z a b"])
+    good = ["a b", "x x x", "c x", "b c", "z", "a b c", "y z a b", "y y y y"]
+    lines = [line.encode() for line in good]
+    for place in (0, 3, 5, 11):
+        lines.insert(place, b"a \xff")
+    (tmp_path / "text").write_bytes(b"\n".join(lines) + b"\n")
+    done = filter_file(model, tmp_path / "text", tmp_path / "kept", keep=0.5, skip_bad=True)
+    bits = [model.evaluate([line]).bits_per_byte for line in good]
+    chosen = sorted(np.argsort(bits, kind="stable")[:4].tolist())
+    assert (tmp_path / "kept").read_text().splitlines() == [good[i] for i in chosen]
+    assert (done.records, done.kept, done.bad) == (12, 4, 4)
+    assert "line 1" in done.first_bad
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_arcs_written_in_blocks_are_those_written_at_once(tmp_path, monkeypatch, size):
     model = NGramModel(3, WittenBell()).fit(LINES)
@@ -266,6 +286,18 @@ def test_one_open_model_makes_a_mixture_open(turned):
     assert (mixed.unknown, one.unknown, one.is_closed) == ("open", "open", False)
     assert one.evaluate(["a zz"]).events == 3
     assert one.distribution("a")[0] == pytest.approx(0.7 * free.distribution("a")[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("kinds", list(itertools.permutations(["word", "open", "closed"])))
+def test_a_mixture_treats_unknown_words_as_its_first_open_model(kinds):
+    models = [
+        NGramModel(1, WittenBell(), vocabulary=["a", "b", "c"], unknown=kind).fit([*LINES, "<unk>"])
+        for kind in kinds
+    ]
+    mixed = Mixture(models, [0.2, 0.3, 0.5])
+    first = next(kind for kind in kinds if kind != "closed")
+    assert (mixed.unknown, mixed.merged().unknown) == (first, first)
+    assert Mixture([models[kinds.index("closed")]] * 2, [0.5, 0.5]).is_closed
 
 
 def test_the_beginning_of_a_sentence_is_never_next():
@@ -427,3 +459,153 @@ def test_perplexities_are_compared_where_unknown_words_count_alike():
             with pytest.raises(ValueError, match="they treat unknown words apart"):
                 compare(both, ["a zz"])
         assert set(compare(both, ["a zz"], by="bits_per_byte")) == {"one", "other"}
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unknown": "closed", "unit": "character", "errors": "keep"},
+        {"unknown": "removed", "unit": "word", "errors": "strict", "vocabulary": ["a", "b"]},
+        {"unknown": "open", "unit": "byte", "errors": "strict", "min_count": {2: 2}},
+    ],
+)
+def test_a_stored_model_reads_texts_as_it_did(tmp_path, compact, options):
+    smoothing = AddK(0.25)
+    model = NGramModel(2, smoothing, **options).fit([*LINES, "a b", "a b"])
+    models = [model]
+    if options["unknown"] != "removed":
+        models.append(
+            Mixture([model, NGramModel(1, AddK(1.0), **options).fit(LINES)], [0.75, 0.25])
+        )
+    for one in models:
+        one.save(tmp_path / "m", compact=compact)
+        again = type(one).load(tmp_path / "m")
+        assert repr(again) == repr(one)
+        assert (again.unknown, again.unit) == (options["unknown"], options["unit"])
+        if one is model:
+            assert (again.errors, again.smoothing) == (options["errors"], smoothing)
+            assert again.min_counts == model.min_counts
+        else:
+            assert again.weights.tolist() == [0.75, 0.25]
+        assert again.vocabulary.words() == one.vocabulary.words()
+        found, want = (m.evaluate(["a b", "c zz"]) for m in (again, one))
+        assert (found.events, found.unknown, found.bytes) == (want.events, want.unknown, want.bytes)
+        assert found.log_likelihood == pytest.approx(
+            want.log_likelihood, rel=1e-2 if compact else 0
+        )
+
+
+def test_both_ends_of_a_range_of_scores_are_in_it(tmp_path):
+    texts = ["a b c", "zz b", "b a", "c c a b", "zz zz", "b a"]
+    (path := tmp_path / "text").write_text("\n".join(texts) + "\n")
+    model = NGramModel(2, WittenBell()).fit(LINES)
+    (found,) = scored(model, path)
+    for by in ("bits_per_byte", "perplexity"):
+        score = found.by(by)
+        at = np.argsort(score, kind="stable")
+        for low, high in ((score[2], score[2]), (score[at[1]], score[at[3]]), (None, score[at[2]])):
+            filter_file(model, path, tmp_path / "kept", by=by, at_least=low, at_most=high)
+            want = [t for t, s in zip(texts, score, strict=True)
+                    if (low is None or s >= low) and s <= high]  # fmt: skip
+            assert (tmp_path / "kept").read_text().splitlines() == want
+            assert len(want) >= 2
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_no_sentence_is_longer_than_the_most(most):
+    """Of a text that hardly ever ends: most sentences are as long, none is longer."""
+    model = NGramModel(2, WittenBell()).fit([" ".join("ab" * 200)])
+    drawn = [model.sample(seed, most=most) for seed in range(20)]
+    assert max(map(len, drawn)) == most
+    assert sum(len(sentence) == most for sentence in drawn) > 15
+    begun = [model.sample(seed, context=["b"], most=most) for seed in range(20)]
+    assert max(map(len, begun)) == most + 1  # beside what was given
+
+
+def test_words_outside_are_no_events_of_a_line_of_a_closed_vocabulary():
+    closed = NGramModel(2, WittenBell(), vocabulary=["a", "b", "c"], unknown="closed").fit(LINES)
+    texts = ["a b", "zz", "zz a zz", "b a c zz"]
+    ids = np.concatenate(list(closed.reader().ids(texts)))
+    sums, events = closed.score_ids(ids)
+    assert events.tolist() == [3, 1, 2, 4]  # with each line's end
+    assert sums == pytest.approx(closed.score(texts))
+    values, offsets = closed.token_log_probs(texts)
+    assert np.isnan(values).sum() == 4
+    assert offsets.tolist() == [0, 3, 5, 9, 14]
+    free = NGramModel(2, WittenBell(), vocabulary=["a", "b", "c"]).fit(LINES)
+    assert free.score_ids(ids)[1].tolist() == [3, 2, 4, 5]
+
+
+def test_one_vocabulary_in_another_order_is_one_vocabulary():
+    models = {
+        name: NGramModel(1, AddK(1.0), vocabulary=words).fit(LINES)
+        for name, words in (("x", ["a", "b", "c"]), ("y", ["c", "a", "b"]), ("z", ["a", "b", "d"]))
+    }
+    found = compare({name: models[name] for name in "xy"}, ["a b"])
+    assert found["x"].perplexity == pytest.approx(found["y"].perplexity)
+    with pytest.raises(ValueError, match="Perplexities of 'x' and 'z' cannot be compared: their v"):
+        compare({name: models[name] for name in "xz"}, ["a b"])
+
+
+def test_lines_that_both_models_predict_alike_are_not_chosen():
+    model = NGramModel(2, WittenBell()).fit(LINES)
+    other = NGramModel(2, WittenBell()).fit(["c c c", "b"])
+    assert select(LINES, model, model).difference.tolist() == [0.0] * 4
+    assert select(LINES, model, model).chosen.tolist() == []
+    found = select(LINES, model, other)
+    for bound in (0.0, *found.difference):
+        chosen = select(LINES, model, other, below=float(bound)).chosen
+        assert chosen.tolist() == np.flatnonzero(found.difference < bound).tolist()
+    assert select(LINES, model, model, share=0.5).chosen.tolist() == [0, 1]  # the first of equals
+
+
+def test_classes_of_lines_have_their_shares():
+    """Of equals the first ones; a share that is no whole number of lines is rounded."""
+    model = NGramModel(1, AddK(1.0), vocabulary=["a", "b"]).fit(["a b"])
+    same = ["a b"] * 10
+    for shares, sizes in (
+        ((0.5, 0.5), [5, 5]), ((0.1, 0.2, 0.7), [1, 2, 7]), ((0.26, 0.74), [3, 7]), ((1.0,), [10]),
+    ):  # fmt: skip
+        found = buckets(same, model, shares)
+        assert found.tolist() == [k for k, size in enumerate(sizes) for _ in range(size)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "one", "three"),
+    [((0, 0, 0), "once", "once"), ((0, 5, 5), "once", "once"), ((5, 0, 5), "twice", "twice"),
+     ((5, 0, 0), "twice", "twice"), ((5, 5, 0), None, "three times")],
+)  # fmt: skip
+def test_what_was_never_seen_so_often_is_named_first(seen, one, three):
+    """The first count of which there is no n-gram: for one discount 1 and 2, for three also 3."""
+    counts = np.repeat(np.array([1, 2, 3], np.uint32), seen)
+    if one is None:
+        assert one_discount(np.array([0, *seen]), "x") == pytest.approx(5 / 15)
+    else:
+        with pytest.warns(UserWarning, match=f"x: no n-gram was seen exactly {one}, so"):
+            assert one_discount(np.array([0, *seen]), "x") == 0.75
+    with pytest.warns(UserWarning, match=f"no 2-gram was seen exactly {three}. It uses 0.5, 1 and"):
+        assert KneserNey().discounts(2, counts) == (0.5, 1.0, 1.5)
+
+
+def test_three_discounts_are_each_below_its_own_count():
+    for fine in ((1.0, 2.0, 3.0), (0.5, 1.5, 2.5), 1.0, 1):
+        assert KneserNey(discount=fine).discount == fine
+    for wrong, most in (((1.01, 1.0, 1.0), 1), ((1.0, 2.01, 1.0), 2), ((1.0, 1.0, 3.01), 3),
+                        ((1.0, 0.0, 1.0), 2), (1.01, 1), (0.0, 1)):  # fmt: skip
+        with pytest.raises(ValueError, match=f"`discount` must be above 0 and at most {most}, got"):
+            KneserNey(discount=wrong)
+
+
+def test_sizes_at_their_ends(tmp_path):
+    for size, said in ((999, "999 bytes"), (1000, "1KB"), (10**6, "1MB"), (10**9, "1GB"),
+                       (10**6 - 1, "1MB"), (999_499, "999KB")):  # fmt: skip
+        assert shown(size) == said
+    assert in_bytes("64MB") == in_bytes(64 * 10**6) == 64 * 10**6
+    with pytest.raises(ValueError, match="`memory` must be at least 64MB, got 64MB"):
+        in_bytes(64 * 10**6 - 1)
+    for elsewhere in ({"memory": "1GB"}, {"folder": tmp_path / "f"}):
+        with pytest.raises(
+            ValueError, match="`weights` must be None where lines are counted elsewh"
+        ):
+            NGramModel(1, WittenBell()).fit(LINES, weights=[1, 1, 1, 1], **elsewhere)

@@ -9,6 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from xent import _table
+from xent.cli._tables._file import TableFile
 from xent.cli._trees import register
 from xent.cli._trees._options import TREES
 from xent.trees import TreeClassifier, load
@@ -315,3 +316,43 @@ def test_quantities_are_no_classes_without_a_word(run, tmp_path):
         run("fit", "q.csv", "-t", "price", "-o", "q.tree")
     run("fit", "q.csv", "-t", "price", "-o", "q.tree", "--tree", "regression")
     run("fit", "q.csv", "-t", "code", "-o", "q.tree")
+
+
+@pytest.mark.parametrize("kind", ["default", "regression"])
+def test_what_predict_says_beside_its_table(run, tmp_path, monkeypatch, kind):
+    """Rows of all batches; how to evaluate them where there are classes and the truth."""
+    target = "play" if kind == "default" else "degrees"
+    run("fit", "table.csv", "-t", target, "-o", "a.tree", "--tree", kind)
+    monkeypatch.setattr(TableFile, "batches", lambda self, title: iter(halves(self.read())))
+    for options, more in (
+        ([], []),
+        (["--target", target], [f"Evaluate them: xent evaluate said.csv --target {target}"]),
+    ):
+        done = run("predict", "a.tree", "table.csv", "-o", "said.csv", *options)
+        more = more if kind == "default" else []
+        assert done.output.splitlines() == ["40 rows written to said.csv", *more]
+        said = pyarrow.csv.read_csv(tmp_path / "said.csv")
+        assert (said.num_rows, target in said.column_names) == (40, bool(options))
+    own = TABLE.replace("play", "play,prediction", 1).replace("no\n", "no,1\n")
+    (tmp_path / "own.csv").write_text(own.replace("yes\n", "yes,2\n"))
+    with pytest.raises(ValueError, match="name a column that the predictions do not have"):
+        run("predict", "a.tree", "own.csv", "-o", "said.csv", "--target", "prediction")
+
+
+def halves(table):
+    return [table.slice(0, 25), table.slice(25)]
+
+
+def test_only_pruning_by_bits_says_that_no_test_saves_any(run, tmp_path):
+    (tmp_path / "same.csv").write_text("x,y\n" + "1,a\n1,b\n" * 10)
+    said = "No test saves the bits that it takes to say. --pruning none keeps them all."
+    for options, told in (
+        ([], True), (["--pruning", "none"], False), (["--pruning", "cost_complexity"], False),
+        (["--tree", "c45"], False), (["--pruning", "bits"], True),
+    ):  # fmt: skip
+        done = run("fit", "same.csv", "-t", "y", "-o", "a.tree", *options)
+        assert ": 1 leaf, depth 0, written to a.tree" in done.output
+        assert (said in done.output) == told, options
+    done = run("fit", "table.csv", "-t", "play", "-o", "a.tree")
+    assert "leaves" in done.output
+    assert said not in done.output

@@ -8,17 +8,26 @@ import pandas as pd
 import pytest
 from scipy.special import xlogy
 from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils.class_weight import compute_class_weight
 
 from trees.test_rules import limit
-from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegressor
+from xent.trees import (
+    C45Classifier,
+    CARTClassifier,
+    CARTRegressor,
+    ID3Classifier,
+    TreeClassifier,
+    TreeRegressor,
+)
 from xent.trees._fit import FOLDS, shares
 from xent.trees._grow import dense
 from xent.trees._prune import message, reduced_error
 from xent.trees._show import text
 from xent.trees._show.picture import CLASS_COLOURS, _colour
 from xent.trees._show.rules import Condition, Rule
-from xent.trees._show.simplify import Training, _in_order, condition_bits
+from xent.trees._show.simplify import Training, _in_order, _polish, condition_bits
 from xent.trees._table.columns import Cases, FittedColumn
+from xent.trees._table.weights import times_class
 
 
 @pytest.mark.parametrize("weight", [{"a": 4.0, "b": 1.0, "c": 0.25}, "balanced"])
@@ -326,3 +335,159 @@ def test_the_next_class_of_rules_is_wrong_on_least_that_is_left():
         for label, (low, high) in bounds.items()
     }
     assert [rule.label for rule in _in_order(groups, training)] == [2, 0, 1]
+
+
+def training_of(x, y, classes, weight=None):
+    none = np.empty(0, np.int64)
+    x = np.array(x, float)
+    cases = Cases(np.zeros(1, np.int64), np.zeros(1, np.int64), x[:, None], none[None, :0], none)
+    weight = np.ones(len(x)) if weight is None else np.array(weight)
+    return Training(cases, [FittedColumn("x", "number")], np.array(y), weight, classes, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("y", "weight", "default"),
+    [
+        ([1, 1, 0, 1], None, 1),  # of what is left one each: the most frequent of all
+        ([2, 2, 1, 0], None, 0),  # of all, too, one each: the first
+        ([1, 1, 0, 1], [0.4, 0.4, 2, 1], 0),  # by weight, what is left comes before all
+        ([1, 1, 0, 1], [2, 2, 1, 1], 1),
+        ([0, 0, 2, 2], None, 2),
+    ],
+)
+def test_the_default_is_the_most_frequent_of_what_is_left(y, weight, default):
+    training = training_of([0, 0, 1, 1], y, 3, weight)
+    rule = Rule((Condition(0, high=0.5),), y[0], 0.0, 0.0, 0.0)
+    assert _polish([rule], training) == ([rule], default)
+
+
+def test_classes_that_weigh_nothing_are_none_that_are_balanced():
+    """As scikit-learn balances the rows that are left without them."""
+    y, weight = np.array([0, 0, 0, 1, 2, 2, 2, 2]), np.array([1.0, 2, 1, 3, 0, 0, 0, 0])
+    found = times_class(weight, "balanced", np.array(["a", "b", "c"]), y)
+    each = compute_class_weight("balanced", classes=np.array([0, 1]), y=y[:4])
+    assert found.tolist() == [*(weight[:4] * each[y[:4]]), 0, 0, 0, 0]
+    some = times_class(weight[:4], "balanced", np.array(["a", "b", "c"]), y[:4])
+    assert some.tolist() == found[:4].tolist()  # and so are those of which there is no row
+
+
+@pytest.mark.parametrize(("left", "right"), [(12, 12), (12, 14), (14, 12)])
+def test_a_level_that_no_case_has_goes_where_most_go(left, right):
+    """By a surrogate of names; of equally many, down the first branch."""
+    X = pd.DataFrame({
+        "x": [0.0] * left + [1.0] * right + [np.nan],
+        "z": [*"a" * (left - 1), "b", *"b" * (right - 1), "a", "c"],
+    })  # fmt: skip
+    tree = CARTClassifier(pruning=None, max_depth=1).fit(
+        X, ["no"] * left + ["yes"] * right + ["yes"]
+    )
+    first, last = tree.to_text().splitlines()[0], "a, c" if left >= right else "a"
+    said = f"in {{{last}}}" if "," in last else f"= {last}"
+    assert first.startswith(f"x <= 0.5, if missing z {said}"), first
+    assert tree.predict(X.iloc[[-1]]).tolist() == ["no" if left >= right else "yes"]
+
+
+def test_labels_of_edges_are_cut_after_six_lines():
+    for many in (5, 6, 7):
+        names = [f"{letter * 34}" for letter in "abcdefg"[:many]]
+        X = pd.DataFrame({"z": [*names, *["z"] * 9] * 4})
+        dot = (
+            TreeClassifier(pruning=None, nominal="subset")
+            .fit(X, ([0] * many + [1] * 9) * 4)
+            .to_dot()
+        )
+        (line,) = [line for line in dot.splitlines() if "->" in line and names[0] in line]
+        shown = line.partition('label="')[2].partition('"')[0].split("\\n")
+        assert len(shown) == (many if many < 7 else 7)
+        assert ("labeltooltip" in line) == (shown[-1].startswith("…")) == (many == 7)
+
+
+@pytest.mark.parametrize("simplified", [True, False])
+def test_rows_that_weigh_nothing_are_none_of_those_that_rules_are_judged_by(simplified):
+    """Their gaps are none either: only cases that miss a value let one pass."""
+    luck = np.random.default_rng(4)
+    x = luck.integers(0, 4, 60).astype(float)
+    X, y = pd.DataFrame({"x": x, "z": luck.normal(size=60)}), np.where(x > 1, "a", "b")
+    y[luck.random(60) < 0.2] = "a"
+    tree = TreeClassifier(pruning=None).fit(X, y)
+    more = pd.DataFrame(
+        {"x": np.r_[np.linspace(10, 99, 300), np.nan], "z": np.r_[[7.0] * 300, np.nan]}
+    )
+    both, classes = pd.concat([X, more]), np.r_[y, ["a", "b"] * 150, ["b"]]
+    weight = np.r_[np.ones(60), np.zeros(301)]
+    want = tree.to_ruleset(X, y, simplified=simplified)
+    found = tree.to_ruleset(both, classes, weight, simplified=simplified)
+    assert found.to_text() == want.to_text()
+    assert found.rules == want.rules
+
+
+def test_the_first_class_that_the_fit_did_not_see_is_named():
+    tree = TreeClassifier(pruning=None).fit([[0.0], [1.0]] * 4, ["a", "c"] * 4)
+    for y, said in ((["a", "b", "c", "d"], "'b' at [1]"), (["z", "c", "a", "0"], "'z' at [0]")):
+        with pytest.raises(ValueError, match="`y` must hold the classes of fit") as caught:
+            tree.to_ruleset([[0.0]] * 4, y)
+        assert str(caught.value).endswith(f"got {said}.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [(CARTClassifier, 7), (CARTRegressor, 7), (C45Classifier, 2), (TreeClassifier, 2),
+     (TreeRegressor, 2), (ID3Classifier, 1)],
+)  # fmt: skip
+def test_how_few_cases_a_branch_may_have_where_nothing_is_said(kind, least):
+    """rpart's seven, C4.5's two, and one of ID3, whose branches are what there is."""
+    for few in (least - 1, least):
+        if not few:
+            continue
+        X = [["p"]] * few + [["q"]] * 30 if kind is ID3Classifier else [[0.0]] * few + [[9.0]] * 30
+        options = {} if kind is ID3Classifier else {"pruning": None}
+        tree = kind(**options).fit(X, [0] * few + [1] * 30)
+        assert tree.get_n_leaves() == (1 if few < least else 2), few
+
+
+def test_gains_of_weighed_classes_are_those_of_weighed_rows():
+    luck = np.random.default_rng(3)
+    X = pd.DataFrame({"x": luck.normal(size=60), "z": luck.choice([*"pqr"], 60)})
+    y = np.where(X.x + luck.normal(size=60) > 0.3, "a", "b")
+    by_class = TreeClassifier(pruning=None, class_weight={"a": 3.0}).fit(X, y)
+    plain = TreeClassifier(pruning=None).fit(X, y, np.where(y == "a", 3.0, 1.0))
+    found = by_class.gain_table(X, y)
+    assert found == plain.gain_table(X, y, sample_weight=np.where(y == "a", 3.0, 1.0))
+    assert found != plain.gain_table(X, y)
+    # A threshold costs the bits that choose among the cuts of rows that weigh something.
+    some = luck.random(60) < 0.7
+    for tree in (by_class, C45Classifier(pruning=None).fit(X, y)):
+        more = tree.gain_table(X, y, sample_weight=some.astype(float))
+        assert more == tree.gain_table(X[some], y[some])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_probabilities_under_a_constraint_sum_to_1(sign):
+    luck = np.random.default_rng(0)
+    X = luck.integers(0, 12, (300, 2)).astype(float)
+    y = luck.random(300) < 0.5 + 0.4 * np.sin(X[:, 0])  # up and down: limits are met
+    tree = TreeClassifier(pruning=None, monotonic_cst=[sign, 0], min_samples_leaf=5).fit(X, y)
+    grid = np.c_[np.arange(12.0), np.full(12, 3.0)]
+    p = tree.predict_proba(grid)
+    assert p.sum(axis=1) == pytest.approx(np.ones(12), rel=1e-15)
+    # Cases of the prior, mixed in, take a leaf of few cases past its limit: then both are cut.
+    assert tree.predict_proba(X).sum(axis=1) == pytest.approx(np.ones(300), rel=1e-15)
+    assert (sign * np.diff(p[:, 1]) >= 0).all()
+    free = TreeClassifier(pruning=None, min_samples_leaf=5).fit(X, y).predict_proba(grid)
+    assert (np.diff(free[:, 1]) < 0).any()
+    assert (np.diff(free[:, 1]) > 0).any()
+    names = pd.DataFrame({"z": [*"pq"] * 10})
+    with pytest.raises(
+        ValueError, match="constrain columns of numbers alone, got a column of names"
+    ):
+        TreeClassifier(monotonic_cst=[sign]).fit(names, [0, 1] * 10)
+
+
+def test_the_path_is_of_the_criterion_unless_errors_are_asked_for():
+    """Of 3 a and 1 b | 1 a and 3 b: entropy falls by 1 - H(1/4), wrong ones from 4 to 2 of 8."""
+    X, y = np.repeat([0.0, 1.0], 4)[:, None], [*"aaab", *"abbb"]
+    tree = TreeClassifier(pruning=None, min_samples_leaf=1).fit(X, y)
+    gain = 1 + 0.25 * math.log2(0.25) + 0.75 * math.log2(0.75)
+    assert tree.cost_complexity_path().tolist() == pytest.approx([0.0, gain])
+    assert tree.cost_complexity_path(risk="criterion").tolist() == pytest.approx([0.0, gain])
+    assert tree.cost_complexity_path(risk="error").tolist() == [0.0, 0.25]

@@ -125,6 +125,32 @@ def test_files_keep_every_bit(kind, odd, tmp_path):
             assert again.tree_.arrays()[name].tobytes() == array.tobytes(), name
 
 
+@pytest.mark.parametrize("weight", [{"a": 2.0, "b": 0.5}, "balanced"])
+def test_files_keep_options_that_were_chosen(weight, tmp_path):
+    options = {
+        "criterion": "gini", "nominal": "multiway", "missing": "branch", "pruning": "pessimistic",
+        "cf": 0.4, "raising": False, "leaf_estimate": "laplace", "max_depth": 7,
+        "max_leaf_nodes": None, "min_samples_leaf": 1.5, "min_samples_split": 3.0,
+        "min_gain": 0.001, "splitter": "auto", "class_weight": weight, "monotonic_cst": None,
+        "n_jobs": 1,
+    }  # fmt: skip
+    X = pd.DataFrame({"x": np.arange(40.0) % 9, "z": [*"pqrs"] * 10})
+    tree = TreeClassifier(**options).fit(X, [*"aabab"] * 8)
+    risen = TreeRegressor(monotonic_cst=[1, 0], max_leaf_nodes=3).fit(X.assign(z=1.0), X.x)
+    for one in (tree, risen):
+        save(one, tmp_path / "a.tree")
+        for again in (load(tmp_path / "a.tree"), from_json(to_json(one))):
+            assert again.get_params() == one.get_params()
+            assert (
+                again.predict(X.assign(z=1.0) if one is risen else X).tolist()
+                == one.predict(X.assign(z=1.0) if one is risen else X).tolist()
+            )
+    assert {name: tree.get_params()[name] for name in options} == options
+    other = TreeClassifier()
+    same = {n for n, v in options.items() if v == other.get_params()[n]}
+    assert same == {"max_leaf_nodes", "splitter", "monotonic_cst"}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

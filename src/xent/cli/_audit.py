@@ -126,7 +126,7 @@ def _register_run(group: typer.Typer) -> None:
         ] = None,
         steps: Annotated[
             int | None,
-            typer.Option(min=1, help="Stop looking after so many steps; the script goes on."),
+            typer.Option(help="Stop looking after so many steps; the script goes on."),
         ] = None,
         report: Annotated[
             Path | None, typer.Option(help="Write the report to this file, not to stderr.")
@@ -153,8 +153,12 @@ def _register_run(group: typer.Typer) -> None:
         from xent.audit._run import program
 
         _check.option("--format", format, REPORT_FORMATS)
+        if steps is not None:
+            _check.integer("--steps", steps, least=1)
         if report is not None and not report.parent.is_dir():
             raise _check.invalid("--report", "lie in a folder that exists", repr(str(report)))
+        if report is not None and report.resolve() == script.resolve():
+            raise _check.invalid("--report", "differ from what is run", f"{str(report)!r} for both")
         config = _config(script.parent, select, ignore, fail_on)
         ran = program.run(script, arguments or [], config, steps)
         written = REPORT_FORMATS[format](ran.report, notes)

@@ -26,6 +26,7 @@ Lang = Annotated[
         autocompletion=one_of("en", "zh"),
     ),
 ]
+SEEDS = 1 << 32  # that a generator of NumPy or PyTorch may begin with
 Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of all random numbers.")]
 
 
@@ -38,6 +39,14 @@ def check_language(lang: str | None) -> None:
         spoken()
     else:
         _check.option("--lang", lang, LANGUAGES)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what NumPy and PyTorch take for no seed, before any work."""
+    from xent import _check
+
+    if not 0 <= seed < SEEDS:
+        raise _check.invalid("--seed", f"be an integer from 0 to {SEEDS - 1}", seed)
 
 
 def require(names: Sequence[str], wanted: Sequence[str]) -> None:

@@ -65,6 +65,7 @@ def register(app: typer.Typer) -> None:
         _check.integer("--epochs", epochs, least=1)
         if seeds != 0:
             _check.integer("--seeds", seeds, least=2)
+        _data.check_seed(seed)
         with speaking(lang):
             _tell(html, data, epochs, seeds, seed)
 

@@ -108,7 +108,7 @@ def evaluate(
     from xent.evaluation._evaluate import evaluated
     from xent.evaluation._kinds._ordered import ordered_evaluated
 
-    read = [None if isinstance(file, Address) else file, truth, against]
+    read = [None if isinstance(file, Address) else file, truth, prior, against]
     _data.check_outputs(read, {"--rows": rows, "--html": html, "--json": json,
                         "--checkpoint": streaming.checkpoint})  # fmt: skip
     if str(html) == "-":

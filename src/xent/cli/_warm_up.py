@@ -58,7 +58,8 @@ def warm_up(
     chosen = rooms or [
         room for room in _warm_up.CALLS if all(map(find_spec, _warm_up.NEEDS.get(room, ())))
     ]
-    number = _check.integer("--processes", processes or _cores(), least=1)
+    wanted = _cores() if processes is None else processes
+    number = _check.integer("--processes", wanted, least=1)
     work = [(room, i) for room in dict.fromkeys(chosen) for i in range(_warm_up.count(room))]
     os.environ |= ALONE  # of the processes that begin here
     with (
@@ -84,7 +85,7 @@ def _clear(rooms: list[str] | None, processes: int | None) -> None:
     from xent._kernels.distributions.entropy import entropy_rows as any_kernel
 
     for argument, given in (("ROOM", rooms), ("--processes", processes)):
-        if given:
+        if given not in (None, []):
             raise _check.invalid(argument, "be left out with --clear", repr(given))
     files, size = kept.remove(any_kernel)
     typer.echo(f"Removed {_check.count(files, 'file')} of compiled code, {size / 1e6:.1f} MB.")

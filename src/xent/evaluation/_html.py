@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from xent._lang import say
+from xent._lang import say, say_count
 from xent._page import Page
 from xent.evaluation._numbers import ClassRow, Figures, digits, percent, said_unit
 from xent.evaluation._reliability_charts import reliability_charts
@@ -30,10 +30,10 @@ def add_report(out: Page, report: Figures) -> None:
         out.section(
             say("The cross-entropy is infinite"),
             say(
-                "{rows} rows had a true class that was given probability 0. No finite number of "
+                "{rows} had a true class that was given probability 0. No finite number of "
                 "bits makes up for that; smooth the predictions or look at these rows. With a "
                 "floor for 0, as other programs have one: {floors}.",
-                rows=report.impossible,
+                rows=say_count(report.impossible, "row"),
                 floors=say(", ").join(floors),
             ),
         )
@@ -168,9 +168,10 @@ def _finite(value: float) -> float:
 
 def _add_classes(out: Page, report: Figures) -> None:
     """Add the classes by what they cost above the mean: shares of 1,000 classes say nothing."""
+    finite = math.isfinite(report.cross_entropy)
 
     def excess(row: ClassRow) -> float:
-        if not math.isfinite(report.cross_entropy):
+        if not finite:
             return row.share
         return row.rows * (row.cross_entropy - report.cross_entropy) / report.weight
 
@@ -203,7 +204,8 @@ def _add_classes(out: Page, report: Figures) -> None:
         rows=[
             (
                 shown(c.label),
-                digits(excess(c), sign=True) if c.rows else "-",
+                # Where the mean is infinite the bars show shares of what is endless, no unit.
+                digits(excess(c), sign=True) if c.rows and finite else "-",
                 digits(c.cross_entropy),
                 f"{c.rows:,}",
                 percent(c.share),

@@ -16,7 +16,7 @@ from xent._kernels.predictions.figures import NARROW
 from xent.evaluation._arrays import block_of, column_names, float64_of, scores_of, weights_of
 from xent.evaluation._kinds._distributions import Distributions, no_logits, one_of_three
 from xent.evaluation._probabilities import Matrix, look_like_probs
-from xent.evaluation._truth import names_of, truth_of, values_of, with_positive
+from xent.evaluation._truth import classes_of, names_of, truth_of, with_positive
 
 BLOCK_CELLS, BLOCK_ROWS = 1 << 19, 1 << 15  # of a block, at most
 
@@ -152,10 +152,10 @@ def predictions(
         if scores.ndim == 2:
             must = "be left out where there is a column for each class"
             raise _check.invalid("positive", must, repr(positive))
-        names = with_positive(target, positive, names)
+        names = with_positive(target, positive, names, ignore)
     classes = 2 if scores.ndim == 1 else scores.shape[1]
     if scores.ndim == 2:
-        scores, names = _by_name(kind, value, scores, names, target)
+        scores, names = _by_name(kind, value, scores, names, target, ignore)
     if names is not None and len(names) != classes:
         raise _check.invalid("labels", f"name the {classes} classes", len(names))
     _check_index(target, value)
@@ -179,7 +179,7 @@ def _one_column(kind: str, shape: tuple[int, ...]) -> ValueError:
 
 
 def _by_name(
-    kind: str, value: Any, scores: NDArray[Any], names: list[Any] | None, target: Any
+    kind: str, value: Any, scores: NDArray[Any], names: list[Any] | None, target: Any, ignore: Any
 ) -> tuple[NDArray[Any], list[Any] | None]:
     """Bring the columns of a data frame into the order of the classes; names go before places."""
     columns = [
@@ -192,7 +192,7 @@ def _by_name(
     if names is None:
         if set(spelled) == set(numbers):
             return _in_order(scores, [spelled.index(name) for name in numbers]), None
-        true = set(values_of(target))
+        true = set(classes_of(target, ignore))
         if true <= set(columns):
             return scores, names_of(columns)
         if {str(name) for name in true} <= set(spelled):  # numbers in a file's header are text

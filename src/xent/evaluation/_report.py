@@ -359,8 +359,8 @@ class Report(Figures):
                 f"{percent(c.recall):>7} {c.rows:>7,}"
             )
         if len(self.per_class) > most:
-            more = len(self.per_class) - most
-            lines.append("  " + say("and {more} classes that cost less", more=more))
+            rest = say_count(len(self.per_class) - most, "class")
+            lines.append("  " + say("and {classes} that cost less", classes=rest))
         return lines
 
     def _confusion_line(self) -> list[str]:

@@ -29,7 +29,9 @@ def names_of(labels: Any) -> list[Any] | None:
     return names
 
 
-def with_positive(target: Any, positive: Any, labels: list[Any] | None) -> list[Any]:
+def with_positive(
+    target: Any, positive: Any, labels: list[Any] | None, ignore: Any = None
+) -> list[Any]:
     """Return the names of no and of yes, where one column is the probability of yes.
 
     Parameters
@@ -40,10 +42,12 @@ def with_positive(target: Any, positive: Any, labels: list[Any] | None) -> list[
         The class that the column is of.
     labels : list of 2 names, optional
         Both classes; those of ``target`` where not given.
+    ignore : object, optional
+        What stands for a class in rows that do not count.
     """
     positive = positive.item() if isinstance(positive, np.generic) else positive
     if labels is None:
-        labels = list(dict.fromkeys(values_of(target)))
+        labels = classes_of(target, ignore)
         if len(labels) > 2 or (len(labels) == 2 and positive not in labels):
             must = "hold " + _check.argument("positive") + f", {positive!r}, and one class more"
             raise _check.invalid("target", must, _check.join_names(labels, last="and"))
@@ -53,6 +57,12 @@ def with_positive(target: Any, positive: Any, labels: list[Any] | None) -> list[
         must = "be two classes, one of them " + _check.argument("positive") + f", {positive!r}"
         raise _check.invalid("labels", must, _check.join_names(labels, last="and"))
     return [name for name in labels if name != positive] + [positive]
+
+
+def classes_of(target: Any, ignore: Any) -> list[Any]:
+    """Return the classes of the rows that count, in the order in which they come."""
+    values = dict.fromkeys(values_of(target))
+    return [value for value in values if ignore is None or value != ignore]
 
 
 def _whole(name: Any) -> Any:

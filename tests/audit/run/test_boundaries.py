@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from math import exp
 
 import pytest
@@ -13,9 +14,19 @@ from torch import tensor
 from xent.audit import Config, audit, watch
 from xent.audit._run import program
 from xent.audit._run.frames import location
-from xent.audit._run.rules import averages, graph, numerics, tokens
+from xent.audit._run.rules import (
+    activations,
+    averages,
+    graph,
+    judges,
+    modes,
+    numerics,
+    reductions,
+    targets,
+    tokens,
+)
 from xent.audit._run.rules.accumulation import Window
-from xent.audit._run.sites import Cell, Pass, Round, Site
+from xent.audit._run.sites import Cell, LossCall, Pass, Round, Site
 
 
 def site():
@@ -178,6 +189,9 @@ def test_how_far_targets_are_from_the_ids():
         assert tokens._shift(ids[:, : 6 - by], ids[:, by:], -100, 0) == verdict
         assert tokens._shift(ids, ids.roll(-by, 1), -100, 0) != ("" if by == 0 else "copy")
     assert tokens._shift(ids, ids.roll(-1, 1), -100, 0) == "wrapped"
+    # Of one row, or where all begin alike, what stands last may be the next text's beginning.
+    assert tokens._shift(ids[:1], ids[:1].roll(-1, 1), -100, 0) == "right"
+    assert tokens._shift(ids[[0, 0]], ids[[0, 0]].roll(-1, 1), -100, 0) == "right"
     two = ids[:, 1:3]  # too few that count
     assert tokens._equal(ids[:1, :2], two[:1], -100, 1) == 0.0
     assert tokens._equal(ids, two, -100, 1) == 1.0
@@ -307,3 +321,181 @@ def test_layers_that_nobody_trains_are_not_evaluated_wrongly():
 
     assert "X701" in seen(lambda: compute(True))
     assert "X701" not in seen(lambda: compute(False))
+
+
+def test_one_loss_between_two_steps_is_no_evaluation():
+    """In training mode without a graph: one is a look at training, two at one step are not."""
+
+    def seen_at(*losses):
+        found, sites = modes.Modes(), {"a": site(), "b": replace(site(), name="nll_loss")}
+        event = modes.ModeEvent("Dropout", True, False, False, True, frozenset(), "here")
+        for name, step in losses:
+            found.pending = [(event, None)]
+            found.at_loss(sites[name], False, step)
+        return found.evaluated["here"].count
+
+    assert [seen_at(*[("a", 1)] * times) for times in (1, 2, 3)] == [0, 1, 2]
+    assert seen_at(("a", 1), ("a", 2)) == 0
+    assert seen_at(("a", 1), ("b", 1)) == 0
+    assert seen_at(("a", 1), ("b", 1), ("b", 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "target", "both"),
+    [
+        ((4, 1), (4,), (4, 4)), ((4,), (4, 1), (4, 4)), ((2, 3), (2, 1, 3), (2, 2, 3)),
+        ((4, 1), (1, 1), None), ((4,), (), None), ((1,), (4,), None), ((4, 3), (3,), None),
+        ((4, 1), (4, 1), None),
+    ],
+)  # fmt: skip
+def test_shapes_of_which_every_pair_is_compared(output, target, both):
+    """One number for all is no accident; what is as large as neither of the two is."""
+    here = site()
+    options = {"input": torch.zeros(output), "target": torch.zeros(target)}
+    targets.broadcast(here, LossCall("mse_loss", options, torch.zeros(()), "mean", []))
+    fact = here.facts["X203"]
+    assert (fact.looked, fact.found) == (1, both is not None)
+    assert fact.facts.get("both") == both
+
+
+def test_exit_codes_are_those_of_the_shell():
+    for code, said in ((None, 0), (3, 3), (256 + 7, 7), (-1, 255), (True, 1)):
+        assert program._exit_code(SystemExit(code)) == said
+
+
+@pytest.mark.parametrize(("lines", "more"), [(5, None), (6, "1 more line"), (7, "2 more lines")])
+def test_five_lines_that_did_not_run_are_named_and_the_rest_is_counted(tmp_path, lines, more):
+    (script := tmp_path / "train.py").write_text(
+        "import sys\nimport torch.nn.functional as F\nif len(sys.argv) > 9:\n"
+        + "    F.mse_loss(a, b)\n" * lines
+    )
+    report = program.run(script, [], Config()).report
+    said = [f"{script}:{line} (not reached in this run)" for line in range(4, 9)]
+    assert report.not_followed == said + ([f"{more} not reached"] if more else [])
+    assert report.sites == lines
+
+
+def call(name, reduction="mean", result=0.5, **options):
+    return LossCall(name, options, torch.tensor(result), reduction, [])
+
+
+@pytest.mark.parametrize("argument", ["target", "weight", "pos_weight", "input"])
+def test_what_is_not_finite_is_named_by_its_argument(argument):
+    given = {name: torch.ones(3) for name in ("input", "target", "weight", "pos_weight")}
+    given[argument] = tensor([1.0, float("nan"), 1.0])
+    here = call("binary_cross_entropy_with_logits", result=float("nan"), **given)
+    found = numerics.broken(site(), here, float("nan"))
+    assert found.first == (
+        "the input of the loss" if argument == "input" else f"the {argument} of the loss"
+    )
+    assert numerics.broken(site(), here, 1.0) is None
+
+
+@pytest.mark.parametrize(("ones", "found"), [([0, 1], 0), ([1, 1], 0), ([1, 2], 1), ([0, 3], 1)])
+def test_probabilities_that_share_one_beside_several_ones(ones, found):
+    target = torch.stack([(torch.arange(3) < n).float() for n in ones])
+    here, output = site(), torch.softmax(torch.arange(6.0).view(2, 3), 1)
+    activations.into_bce(here, call("binary_cross_entropy", input=output, target=target))
+    fact = here.facts.get("X104")
+    assert (fact.found if fact else 0) == found
+    if found:
+        assert (fact.level, fact.seen) == ("error", f"up to {max(ones)} ones in a row of targets")
+    # What does not sum to 1 is no softmax.
+    activations.into_bce(
+        there := site(), call("binary_cross_entropy", input=output / 2, target=target)
+    )
+    assert "X104" not in there.facts
+
+
+def test_the_axis_that_softmax_takes_where_none_is_given():
+    """As PyTorch does: axis 0 of one dimension and of three, else axis 1."""
+    import warnings
+
+    for dimensions in (1, 2, 3, 4):
+        here, x = site(), torch.rand([2, 3, 2, 2][:dimensions])
+        activations.no_axis(here, dimensions)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            taken = F.softmax(x, dim=None)
+        axis = next(k for k in range(dimensions) if torch.allclose(taken, x.softmax(k)))
+        fact = here.facts["X105"]
+        assert f"axis {axis}" in fact.facts["effect"]
+        assert fact.level == ("error" if dimensions == 3 else "note")
+
+
+def test_sums_over_micro_batches_weigh_them_by_themselves():
+    for asked, found in ((["mean"], (1, 1)), (["sum"], None), (["mean", "sum"], None)):
+        window, at = Window(), site()
+        at.reductions.update(asked)
+        for weight in (10, 30):
+            window.loss(at, weight, 2.0)
+            window.backward(1.0)
+        window.step(False)
+        fact = at.facts.get("X409")
+        assert (fact and (fact.looked, fact.found)) == found
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_model_left_in_evaluation_is_told_from_the_second_step_on(steps):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def compute():
+        for step in range(1 + steps):
+            model.train(step == 0)
+            F.cross_entropy(model(torch.ones(6, 4)), torch.arange(6) % 3).backward()
+            optimizer.step()
+
+    assert ("X702" in seen(compute)) == (steps > 1)
+
+
+def test_how_sizes_and_numbers_are_told():
+    """Up to three sizes one by one; as many digits as tell two numbers apart, at most seven."""
+    assert averages.sizes(Counter({128: 78, 16: 1})) == "78 batches of 128, 1 of 16"
+    assert averages.sizes(Counter({8: 1})) == "1 batch of 8"
+    assert averages.sizes(Counter({8: 1, 4: 2, 2: 3})) == "1 batch of 8, 2 of 4, 3 of 2"
+    assert averages.sizes(Counter({8: 1, 4: 2, 2: 3, 1: 1500})) == "1,506 batches of 1 to 8"
+    for right, said in ((1.3, "1.30"), (1.234, "1.234"), (1.23003, "1.23003"), (1.230002, "1.230002"),
+                        (1.23 + 1e-9, "1.230000")):  # fmt: skip
+        pair = averages.apart(1.23, right)
+        assert pair[1] == said
+        assert len(pair[0]) == len(said)
+
+
+def test_a_product_with_zeros_and_one_number_above_1_is_dropout():
+    x = torch.ones(4, requires_grad=True)
+    for noise, dropped in (
+        ([0.0, 2.0, 0.0, 2.0], True), ([2.0, 2.0, 2.0, 2.0], True), ([0.0, 1.0, 1.0, 0.0], False),
+        ([0.0, 2.0, 3.0, 0.0], False), ([2.0], False),
+    ):  # fmt: skip
+        assert graph.dropped((x * tensor(noise)).grad_fn) == dropped
+    assert graph.dropped(F.dropout(torch.ones(200, requires_grad=True), 0.5).grad_fn)
+    assert not graph.dropped((x * 2).grad_fn)
+
+
+@pytest.mark.parametrize(
+    ("cells", "wrong"),
+    [({(1, 1): 4}, False), ({(1, 1): 4, (2, 2): 1}, True), ({(2, 2): 4}, True)],
+)
+def test_a_total_over_samples_is_right_where_every_batch_is_one(cells, wrong):
+    here, one = site(), Pass(Round(size=1, samples=6, ended=True), False, 0)
+    one.cells = {key: Cell(batches, 2.0) for key, batches in cells.items()}
+    here.passes.append(one)
+    assert averages.quantified("X401", here, "warning")[0] is wrong
+
+
+@pytest.mark.parametrize("average", [None, True, False])
+@pytest.mark.parametrize("reduce", [None, True, False])
+def test_the_reduction_that_old_arguments_ask_for_is_that_of_pytorch(average, reduce):
+    legacy = torch.nn._reduction.legacy_get_string(average, reduce, emit_warning=False)
+    said = reductions.named({"size_average": average, "reduce": reduce, "reduction": "sum"})
+    assert said == ("sum" if average is None and reduce is None else legacy)
+
+
+@pytest.mark.parametrize(("value", "found"), [(0.0, 0), (1.0, 0), (1.0000001, 1), (-1e-7, 1)])
+def test_probabilities_that_a_loss_refuses_lie_outside(value, found):
+    here = site()
+    options = {"input": tensor([0.5, value]), "target": tensor([0.0, 1.0])}
+    judges.refused(here, "binary_cross_entropy", options, RuntimeError())
+    fact = here.facts["X107"]
+    assert (fact.looked, fact.found) == (1, found)

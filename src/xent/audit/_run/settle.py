@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from xent import _check
 from xent.audit._audit import ScriptsRead
 from xent.audit._catalogue import FINDING_LEVELS, RULES
 from xent.audit._config import Config
@@ -335,7 +336,7 @@ class _Joined:
         for where in not_reached[:UNREACHED]:
             self.observer.missed(f"{where} ({because})")
         if more > 0:
-            self.observer.missed(f"{more} more lines that were not reached")
+            self.observer.missed(f"{_check.count(more, 'more line')} not reached")
         for source in self.reading.sources.values():
             for line, text in enumerate(source.text.splitlines(), 1):
                 if IN_NUMPY.search(text) and not text.lstrip().startswith("#"):

@@ -76,6 +76,7 @@ def compare_losses(
     Example: xent compare-losses digits-train --validation digits-test --epochs 3 --seeds 2
     """
     units, names, grid = units_of(hidden), _losses(losses), _numbers(rates)
+    _data.check_seed(seed)
     share = share_of(validation)
     file = validation if share is None else None
     from xent.training import SoftmaxClassifier, compare_losses_fairly, double_softmax_floor

@@ -259,6 +259,7 @@ def train(
 
     units = units_of(hidden)
     _check.integer("--epochs", epochs, least=1)
+    _data.check_seed(seed)
     if batch_size is None:
         batch_size = INPUTS_A_STEP if dense else ROWS_A_STEP
     _check.integer("--batch-size", batch_size, least=1)

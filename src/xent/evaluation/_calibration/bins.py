@@ -41,7 +41,7 @@ class Binning:
     def name(self) -> str:
         """What the report calls it."""
         if self.form == "width":
-            return f"{len(self.edges) - 1} equal-width bins"
+            return _check.count(len(self.edges) - 1, "equal-width bin")
         if self.form == "edges":
             return "bins from " + " to ".join(f"{edge:g}" for edge in self.edges)
         if self.form == "quantile":

@@ -51,7 +51,7 @@ def cell_of(report: Figures) -> str:
     shares = say("share of the {unit}", unit=unit)
     heads = (say("class"), shares, unit, say("recall"), say("precision"), say("rows"))
     more = len(order) - MOST_CLASSES
-    left = say("and {more} classes that cost less", more=f"{more:,}")
+    left = say("and {classes} that cost less", classes=say_count(more, "class"))
     rest = f"<p>{left}</p>" if more > 0 else ""
     sizes = say_count(report.rows, "row"), say_count(report.classes, "class")
     size = f"<p>{escape(say('{rows}, {classes}', rows=sizes[0], classes=sizes[1]))}</p>"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xent import _check
-from xent.evaluation._arrays import array_of
+from xent.evaluation._arrays import array_of, weights_of
 from xent.evaluation._evaluate import evaluate
 from xent.evaluation._truth import values_of
 
@@ -43,6 +43,12 @@ class BitsScorer:
         probs, target = array_of("predict_proba", estimator.predict_proba(X)), values_of(y)
         labels = array_of("classes_", classes).tolist()
         known = set(labels)
+        weight = None
+        if sample_weight is not None:  # a row of weight 0 is none, whatever its class
+            weight = weights_of(sample_weight, len(target))
+            counts = weight > 0
+            probs, weight = probs[counts], weight[counts]
+            target = [value for value, one in zip(target, counts, strict=True) if one]
         strange = [value for value in target if value not in known]
         if strange and self.unseen == "refuse":
             names = _check.join_names(dict.fromkeys(strange), last="and", limit=3)
@@ -51,7 +57,7 @@ class BitsScorer:
             raise _check.invalid("y", must, names, advice)
         if strange:
             return -math.inf
-        report = evaluate(target, probs, labels=labels, sample_weight=sample_weight, base=self.base)
+        report = evaluate(target, probs, labels=labels, sample_weight=weight, base=self.base)
         return -report.cross_entropy
 
 

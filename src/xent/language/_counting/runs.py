@@ -69,7 +69,7 @@ def size_of(argument: str, given: int | str) -> int:
 def shown(size: float) -> str:
     """Write a number of bytes as `in_bytes` reads it."""
     for unit, letter in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
-        if size >= unit:
+        if size >= 0.9995 * unit:  # 999,999 bytes are 1MB, not 1e+03KB
             return f"{size / unit:.3g}{letter}"
     return f"{size:.0f} bytes"
 
