@@ -259,9 +259,10 @@ WORDING = [
     ({"loss": "binary_cross_entropy:link=softmax"}, "`loss` must leave 'binary_cross_entropy' its own link, the sigmoid, got link=softmax. The loss takes logits and applies the sigmoid itself. A softmax in front of it would be a second one."),
     ({"loss": "double_softmax"}, "`loss` must be a loss of logits, got 'double_softmax', which applies a softmax to probabilities: with 10 classes it is never below ln(1 + 9/e) = 1.4612, however good the model. Use 'cross_entropy', which takes logits; compare_losses shows the difference."),
     ({"optimizer": "sgd:beta=1"}, "`optimizer` must name options of 'sgd', which are 'momentum', 'dampening', 'nesterov' and 'weight_decay', got 'beta'."),
-    ({"optimizer": "adamw:weight_decay=-1"}, "`weight_decay` must be at least 0, got -1."),
+    ({"optimizer": "adamw:weight_decay=-1"}, "`weight_decay` must be non-negative and finite, got -1."),
+    ({"optimizer": "sgd:momentum=nan"}, "`momentum` must be non-negative and finite, got nan."),
     *[
-        ({"optimizer": f"{name}:{option}=-0.5"}, f"`{option}` must be at least 0, got -0.5.")
+        ({"optimizer": f"{name}:{option}=-0.5"}, f"`{option}` must be non-negative and finite, got -0.5.")
         for name, option in (("sgd", "weight_decay"), ("sgd", "momentum"), ("sgd", "dampening"),
                              ("adam", "weight_decay"), ("adamw", "eps"))
     ],

@@ -89,7 +89,7 @@ def evaluate(
     ] = None,
     fail_above: Annotated[
         float | None,
-        typer.Option(help="Exit with 1 unless the interval of the cross-entropy ends below this."),
+        typer.Option(help="Exit with 1 unless the interval of the mean cost ends here or below."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
     lang: _data.Lang = None,

@@ -86,7 +86,7 @@ def compare(
     base: _data.Base = "2",
     fail_above: Annotated[
         float | None,
-        typer.Option(help="Exit with 1 unless the interval of each difference ends below this."),
+        typer.Option(help="Exit with 1 unless the interval of each difference ends here or below."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the comparison as a page.")] = None,
     json: options.JsonOption = None,

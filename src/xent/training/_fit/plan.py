@@ -7,6 +7,7 @@ to be kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,8 +109,8 @@ def read_optimizer(text: object) -> tuple[str, OptionValues]:
     if "betas" in options:
         options["betas"] = tuple(options["betas"]) if isinstance(options["betas"], list) else ()
     for option in ("weight_decay", "momentum", "dampening", "eps"):
-        if option in options and _check.number(option, options[option]) < 0:
-            raise _check.invalid(option, "be at least 0", options[option])
+        if option in options and not 0 <= _check.number(option, options[option]) < math.inf:
+            raise _check.invalid(option, "be non-negative and finite", options[option])
     try:
         OPTIMIZERS[name]([torch.zeros(1, device="cpu")], lr=0.1, **options)  # type: ignore[call-arg]
     except (TypeError, ValueError, IndexError) as error:
