@@ -99,12 +99,15 @@ def run(
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
         start = time.monotonic()
         sys.stdout.flush()
+        # A child that hears a signal as its parent would unwinds as its parent, and tidies up.
+        ending = {signal.SIGINT, *_signals.ENDING_SIGNALS}
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
         pid = os.fork()
         os.setpgid(pid, pid)  # by both, since either may come first
         if not pid:
-            _child(
-                act, folder, blow, limit, printed.fileno() if out is None else out, said.fileno()
-            )
+            to = printed.fileno() if out is None else out
+            _child(act, folder, blow, limit, to, said.fileno(), unblocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         try:
             hung, usage, status = _wait(pid, blow, timeout)
         except BaseException:  # Ctrl-C: what runs ends too, and what it has begun
@@ -152,7 +155,7 @@ def _seconds_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _child(act, folder, blow, limit, out, err) -> None:
+def _child(act, folder, blow, limit, out, err, unblocked) -> None:
     code = 1
     try:
         for number in _signals.ENDING_SIGNALS:
@@ -162,7 +165,7 @@ def _child(act, folder, blow, limit, out, err) -> None:
         os.dup2(err, 2)
         # A stream that was made for a file seeks, and a pipe cannot.
         sys.stdout, sys.stderr = (
-            open(place, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            open(place, "w", 1, encoding="utf-8", closefd=False)  # noqa: SIM115
             for place in (1, 2)
         )
         os.chdir(folder)
@@ -170,11 +173,16 @@ def _child(act, folder, blow, limit, out, err) -> None:
             sys.addaudithook(_at(blow))
         if limit is not None:
             limit()
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        except KeyboardInterrupt:  # before the command began: none of it is to be heard
+            os._exit(128 + signal.SIGINT)
         code = act() or 0
     except BaseException:
         traceback.print_exc()
     finally:
         try:
+            sys.stderr.flush()
             sys.stdout.flush()
         except OSError:
             code = code or 1
