@@ -71,11 +71,11 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command line; the console script `xent`."""
-    _hold_streams()
-    spell_on_streams()
-    if os.environ.get("COLUMNS") == "0":  # unknown, as some shells say: the help would be empty
-        del os.environ["COLUMNS"]
     try:
+        _hold_streams()
+        spell_on_streams()
+        if os.environ.get("COLUMNS") == "0":  # unknown, as some shells say: no help would be seen
+            del os.environ["COLUMNS"]
         with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
             # A doubt is part of what a command says, whatever PYTHONWARNINGS does with others.
