@@ -68,6 +68,19 @@ def test_coverage(weighted):
     assert found[-1].cross_entropy == pytest.approx(whole.cross_entropy, rel=1e-12)
 
 
+@pytest.mark.parametrize("alike", [1, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_tenth_that_is_reached_exactly_is_a_step(alike, weighted):
+    sure = np.repeat(np.linspace(0.54, 0.99, 10), alike)
+    target = np.arange(10 * alike) % 4 // 3  # 0, but for every fourth row
+    weight = np.full(10 * alike, 2.0) if weighted else None
+    found = evaluate(target, np.column_stack([sure, 1 - sure]), sample_weight=weight).coverage
+    assert [row.coverage for row in found] == [k / 10 for k in range(1, 11)]
+    right = (target == 0)[::-1].cumsum()[alike - 1 :: alike]
+    rows = np.arange(alike, 10 * alike + 1, alike)
+    assert [row.accuracy for row in found] == (right / rows).tolist()
+
+
 def test_the_prior_of_the_training_set():
     target, probs = [0, 0, 1, 1], np.full((4, 2), 0.5)
     for prior in ({0: 30, 1: 10}, [0.75, 0.25], np.array([3, 1])):
