@@ -40,7 +40,7 @@ def mix(
 
     if output is not None:
         check_target(output)
-        check_spared(output, dev, test)
+        check_spared(output, *models, dev, test)
     text = again(dev)
     with _data.words("dev", "errors", models="MODEL", text="--dev"):
         mixture = mix_models([load_one(path, unit=unit, errors=errors) for path in models], text)
@@ -83,6 +83,7 @@ def prune(
     Example: xent language prune model.xent --entropy 1e-8 --output small.xent
     """
     check_target(output)
+    check_spared(output, model, histories)
     loaded = load_one(model, unit=unit, errors=errors)
     likely = (
         None if histories is None else load_one(histories, "--histories", unit=unit, errors=errors)
@@ -116,6 +117,7 @@ def convert(
     from xent import _check
 
     check_target(output)
+    check_spared(output, model)
     if compact and is_arpa(output):
         raise _check.invalid("--compact", "go with a file of our own", repr(output.name))
     loaded = load(model, unit=unit, errors=errors)
