@@ -71,6 +71,10 @@ OLDEST := tests/cellar tests/trees/test_estimators.py tests/trees/test_wide_tabl
 test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.toml names
 	.venv-oldest/bin/python -m pytest $(TWO) -m "not long" -o filterwarnings=default -o xfail_strict=false $(OLDEST)
 
+test-oldest-short: ## run some of them
+	$(MAKE) test-oldest OLDEST="tests/cellar tests/cli/test_commands.py tests/cli/test_help.py \
+		tests/trees/test_estimators.py tests/evaluation/test_evaluate.py tests/training/test_classifier.py"
+
 $(OLD): pyproject.toml constraints-oldest.txt
 	@$(ENOUGH)
 	$(PYTHON) -m venv .venv-oldest
