@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from math import exp
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from torch import tensor
 
 from xent.audit import Config, audit, watch
+from xent.audit._follow.loops import bare, unrolled
+from xent.audit._follow.values import Const, Made, Sequence
 from xent.audit._run import program
 from xent.audit._run.frames import location
 from xent.audit._run.rules import (
@@ -499,3 +502,31 @@ def test_probabilities_that_a_loss_refuses_lie_outside(value, found):
     judges.refused(here, "binary_cross_entropy", options, RuntimeError())
     fact = here.facts["X107"]
     assert (fact.looked, fact.found) == (1, found)
+
+
+def test_three_items_are_followed_one_by_one():
+    three = [Const(i) for i in range(3)]
+    assert unrolled(Sequence(three)) == three
+    assert unrolled(Sequence([*three, Const(3)])) is None
+
+
+def test_of_what_is_zipped_a_loader_is_what_a_loop_goes_over():
+    loader = Made("torch.utils.data.DataLoader", [], {})
+    numbers, names = Made("range", [Const(3)], {}), Sequence([Const("a")])
+    for parts, found in (
+        ([numbers, loader], loader),
+        ([names, numbers, loader], loader),
+        ([numbers, names], names),
+        ([numbers, numbers], numbers),
+    ):
+        assert bare(Made("zip", parts, {})) is found
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_one_dimension_is_no_batch_that_could_be_given_twice(reduction, monkeypatch):
+    function = F.binary_cross_entropy_with_logits
+    monkeypatch.setitem(reductions.ORIGINALS, function.__name__, function)
+    for shape, found in ((4,), ""), ((4, 1), reduction), ((4, 2), reduction):
+        options = {"input": torch.ones(shape), "target": torch.zeros(shape), "reduction": reduction}
+        call = SimpleNamespace(name=function.__name__, options=options, result=function(**options))
+        assert reductions.real(call) == found
