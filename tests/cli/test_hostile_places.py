@@ -132,3 +132,15 @@ def test_a_folder_that_is_gone(here, monkeypatch):
         assert (code, out) == (2, b"")
         assert err == b"The folder that this was started in is gone. Go to another one.\n"
     assert run(["xent", "rank", str(here / "t.csv"), "--target", "y"])[0] == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a file that is always full")
+def test_the_exit_code_says_it_where_the_log_is_full(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["xent", "evaluate", "absent.csv"])
+    full = open("/dev/full", "w", 1, encoding="utf8")  # noqa: SIM115
+    monkeypatch.setattr(sys, "stderr", full)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    with pytest.raises(OSError, match="No space left"):
+        full.close()

@@ -7,6 +7,7 @@ code is 2; a fault of xent itself keeps its traceback, so that it can be reporte
 import os
 import sys
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, TextIO
 
@@ -144,5 +145,6 @@ def _doubt(
 
 
 def _say(sentence: str, code: int) -> None:
-    typer.secho(printable(sentence), fg=typer.colors.RED, err=True)
+    with suppress(OSError):  # a log on a disk that is full: the exit code still says it
+        typer.secho(printable(sentence), fg=typer.colors.RED, err=True)
     sys.exit(code)
