@@ -184,9 +184,10 @@ def _child(act, folder, blow, limit, out, err, unblocked) -> None:
         try:
             sys.stderr.flush()
             sys.stdout.flush()
-        except OSError:
+        except BaseException:
             code = code or 1
-        os._exit(code)
+        finally:  # whatever comes: this process must not go on as its parent
+            os._exit(code)
 
 
 def _at(blow: Blow) -> Callable[[str, tuple], None]:
