@@ -233,6 +233,15 @@ def is_batch_size(value: Value) -> bool:
     return isinstance(value, Opaque) and BATCH_SIZE.fullmatch(value.name) is not None
 
 
+def sizes_of(loop: Loop, divisor: Value, node: ast.AST) -> bool:
+    """Whether a divisor is the size that a loop's batches have, and is called so."""
+    said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+    name = ast.unparse(said).rpartition(".")[2] if isinstance(said, ast.expr) else ""
+    if BATCH_SIZE.fullmatch(name) is None:
+        return False
+    return is_batch_size(divisor) or divisor == nominal(loop)
+
+
 def dataset(source: Value | None) -> Value | None:
     """Return the data set of a loader."""
     if isinstance(source, Made) and source.name.endswith("DataLoader"):

@@ -246,6 +246,10 @@ def _joined_totals(values: list[Value]) -> list[Value]:
             if reset and not total.emptied:
                 return [replace(total, emptied=True)]
             return [total]
+    if len(totals) == len(values) == 2:
+        both = _added_either_way(*totals)
+        if both is not None:
+            return [both]
     lists = [v for v in values if isinstance(v, Sequence)]
     if len(lists) == len(values) and len(lists) > 1:
         full = [v for v in lists if v.total is not None or v.items]
@@ -258,3 +262,22 @@ def _joined_totals(values: list[Value]) -> list[Value]:
             carried = any(v.carried for v in losses)
             return [first.but(grad=any(v.grad for v in losses), carried=carried)]
     return values
+
+
+def _added_either_way(one: Total, other: Total) -> Total | None:
+    """Return a total to which a loss is added in a branch, and as such a one in its else."""
+    if not one.under or not other.under or one.under[:-1] != other.under[:-1]:
+        return None
+    (branch, truth), (opposite, untruth) = one.under[-1], other.under[-1]
+    if branch != opposite or truth == untruth or one.loops != other.loops:
+        return None
+    if one.start is not other.start or one.emptied or other.emptied:
+        return None
+    first, second = one.term, other.term
+    if isinstance(first, Loss) and isinstance(second, Loss):
+        alike = (first.scale, first.by_hand, first.exp) == (second.scale, second.by_hand, second.exp)
+        if not alike or first.supposed != second.supposed or first.assumed != second.assumed:
+            return None
+    elif not isinstance(first, Const) or first != second:
+        return None
+    return replace(one, under=one.under[:-1], kept=one.kept or other.kept)

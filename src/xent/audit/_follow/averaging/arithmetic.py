@@ -313,7 +313,7 @@ def _focal(run: Walk, left: Value, right: Value, node: ast.AST) -> None:
 
 def _scaled(loss: Loss, other: Value) -> Value:
     if loss.accumulated is not None and other == loss.accumulated:
-        return loss.but(accumulated=None)
+        return loss.but(accumulated=None, weighted=False)
     if isinstance(other, BatchSize):
         if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
             return loss.but(scale=None)

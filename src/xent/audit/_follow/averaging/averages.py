@@ -23,6 +23,7 @@ from xent.audit._follow.values import (
     Loss,
     Mean,
     Opaque,
+    Place,
     Total,
     Value,
     Zero,
@@ -40,7 +41,7 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
     if isinstance(term, Loss):
         # Steps of training are batches too; steps of a sequence or parts of a model are not: their
         # sum is still one batch's loss.
-        if not any(loops.is_batches(loop) or loop.trained for loop in entered):
+        if not any(_batches(run, loop) or loop.trained for loop in entered):
             outer = [loop for loop in run.loops if loop not in entered]
             scale = term.scale if all(map(loops.over_keys, entered)) else None
             return term.but(scale=scale, over=(), loop=outer[-1] if outer else None)
@@ -53,6 +54,17 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
     if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
         return Opaque("total")
     return Total(entered, term, run.place(node), start=zero, under=run.under())
+
+
+def _batches(run: Walk, loop: Loop) -> bool:
+    """Whether the rounds of a loop are batches.
+
+    Those of ``while True`` are, if nothing else gives batches, for a run that saw their sizes.
+    """
+    if loops.is_batches(loop):
+        return True
+    asks = loop.kind == "while" and run.ran and run.without_grad > 0
+    return asks and not any(map(loops.is_batches, run.loops))
 
 
 def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> Total | None:
@@ -146,6 +158,7 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
             windows.divided_twice(run, total, (divisor.left, divisor.right), node)
         elif not (
             _powered(run, total, divisor, place)
+            or _by_batch_size(run, total, divisor, node, place)
             or counters.too_many(run, total, divisor, node, place)
             or counters.of_another_loader(run, total, divisor, place)
         ):
@@ -216,6 +229,26 @@ def _powered(run: Walk, total: Total, divisor: Value, place: object) -> bool:
             fix="(total / count) ** power: ** binds tighter than /",
         )
     return bool(counted)
+
+
+def _by_batch_size(
+    run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place
+) -> bool:
+    """X403: the means of all batches are divided by the size of one of them."""
+    term, loop = total.term, total.loops[-1]
+    if not isinstance(term, Loss) or term.scale != 0 or not loops.is_batches(loop):
+        return False
+    if run.is_open(loop) or total.emptied or not loops.sizes_of(loop, divisor, node):
+        return False
+    run.report(
+        "X403",
+        place,
+        count="all batches'",
+        divisor="the size of one batch",
+        fix="divide by the number of batches: len(loader)",
+        level="warning" if term.assumed else None,
+    )
+    return True
 
 
 def _again(loop: Loop) -> bool:
@@ -330,15 +363,19 @@ def _where(term: Loss) -> str:
 
 def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
-    if not loops.is_batches(loop):
+    asked = loop.kind == "while" and run.ran
+    if not loops.is_batches(loop) and not asked:
         return
     even = sizes.even(run, loop)
     if even and (not run.ran or sizes.surely_even(run, loop)):
         return
     last = None if even else sizes.last_batch(run, loop)
     facts = {"over": over, "size": "len(x)", "loop": loop, "seen": last}
-    facts["supposed"] = "sizes" if even else ""
-    run.report("X402", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
+    facts["supposed"] = "loss" if asked else "sizes" if even else ""
+    # A run sees the sum of each batch, where a line divides it by the batch.
+    by_hand = term.features == "sum" and not term.assumed and not term.supposed
+    about = () if by_hand else (term.place,)
+    run.report("X402", place, losses=about, **facts)  # type: ignore[arg-type]
 
 
 def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: object) -> None:

@@ -11,9 +11,11 @@ from xent.audit._follow.averaging import averages, counters, shown
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
+    Choice,
     Const,
     Dictionary,
     Function,
+    Index,
     Instance,
     Length,
     Loss,
@@ -62,9 +64,12 @@ def _first(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AS
 def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """max(1, len(loader)): what the guard against zero leaves."""
     others = [a for a in args if not isinstance(a, Const | Zero)]
-    guarded = len(args) == 2 and len(others) == 1
-    if guarded and isinstance(others[0], Length | Total | BatchSize):
-        return others[0]
+    guarded = others[0] if len(args) == 2 and len(others) == 1 else None
+    if isinstance(guarded, Choice):  # n = 0, and what a loop made of it
+        counted = [one for one in guarded.options if not isinstance(one, Const | Zero)]
+        guarded = counted[0] if len(counted) == 1 else None
+    if isinstance(guarded, Length | Total | BatchSize | Index):
+        return guarded
     return Made("max", args, options)
 
 
