@@ -52,7 +52,9 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
     """Make the loop over something."""
     inner = bare(source)
     if isinstance(inner, Instance):  # a loader around a loader
-        inner = bare(of_method(run, inner, "__iter__", node) or inner)
+        given = bare(of_method(run, inner, "__iter__", node) or inner)
+        unread = isinstance(given, Opaque) and _counts_batches(run, inner, node)
+        inner = inner if unread else given
     kind, step, trained = "batches", None, False
     if isinstance(inner, Made) and inner.name == "range":
         kind = "range"
@@ -75,6 +77,14 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
         kind = "items"
     depth = len(run.conditions)
     return Loop(node, run.frame.module, inner, run.frame, kind, trained, depth=depth, step=step)
+
+
+def _counts_batches(run: Walk, loader: Instance, node: ast.AST) -> bool:
+    """Whether a loader of the script's own has a length that is divided by the size of a batch."""
+    length = of_method(run, loader, "__len__", node)
+    if isinstance(length, Made) and length.args and length.name.rpartition(".")[2] == "ceil":
+        length = length.args[0]
+    return isinstance(length, Expression) and length.operator in ("/", "//")
 
 
 def of_method(run: Walk, instance: Instance, name: str, node: ast.AST) -> Value | None:
