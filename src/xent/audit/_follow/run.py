@@ -275,8 +275,8 @@ def _added_either_way(one: Total, other: Total) -> Total | None:
         return None
     first, second = one.term, other.term
     if isinstance(first, Loss) and isinstance(second, Loss):
-        alike = (first.scale, first.by_hand, first.exp) == (second.scale, second.by_hand, second.exp)
-        if not alike or first.supposed != second.supposed or first.assumed != second.assumed:
+        traits = ("scale", "by_hand", "exp", "supposed", "assumed")
+        if any(getattr(first, one) != getattr(second, one) for one in traits):
             return None
     elif not isinstance(first, Const) or first != second:
         return None

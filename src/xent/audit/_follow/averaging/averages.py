@@ -23,7 +23,6 @@ from xent.audit._follow.values import (
     Loss,
     Mean,
     Opaque,
-    Place,
     Total,
     Value,
     Zero,
@@ -158,7 +157,7 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
             windows.divided_twice(run, total, (divisor.left, divisor.right), node)
         elif not (
             _powered(run, total, divisor, place)
-            or _by_batch_size(run, total, divisor, node, place)
+            or counters.of_one_batch(run, total, divisor, node, place)
             or counters.too_many(run, total, divisor, node, place)
             or counters.of_another_loader(run, total, divisor, place)
         ):
@@ -229,26 +228,6 @@ def _powered(run: Walk, total: Total, divisor: Value, place: object) -> bool:
             fix="(total / count) ** power: ** binds tighter than /",
         )
     return bool(counted)
-
-
-def _by_batch_size(
-    run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place
-) -> bool:
-    """X403: the means of all batches are divided by the size of one of them."""
-    term, loop = total.term, total.loops[-1]
-    if not isinstance(term, Loss) or term.scale != 0 or not loops.is_batches(loop):
-        return False
-    if run.is_open(loop) or total.emptied or not loops.sizes_of(loop, divisor, node):
-        return False
-    run.report(
-        "X403",
-        place,
-        count="all batches'",
-        divisor="the size of one batch",
-        fix="divide by the number of batches: len(loader)",
-        level="warning" if term.assumed else None,
-    )
-    return True
 
 
 def _again(loop: Loop) -> bool:

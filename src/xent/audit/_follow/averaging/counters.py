@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
+from xent.audit._follow import loops
 from xent.audit._follow.averaging import sizes, windows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -74,6 +75,24 @@ def of_another_loader(run: Walk, total: Total, divisor: Value, place: Place) -> 
         count=f"as many batches' as the {which} loader has",
         divisor=f"{sizes.name(divisor)}, which may be another",
         fix=f"divide by {rounds.name}(...), the number of rounds",
+    )
+    return True
+
+
+def of_one_batch(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> bool:
+    """X403: the means of all batches are divided by the size of one of them."""
+    term, loop = total.term, total.loops[-1]
+    if not isinstance(term, Loss) or term.scale != 0 or not loops.is_batches(loop):
+        return False
+    if run.is_open(loop) or total.emptied or not loops.sizes_of(loop, divisor, node):
+        return False
+    run.report(
+        "X403",
+        place,
+        count="all batches'",
+        divisor="the size of one batch",
+        fix="divide by the number of batches: len(loader)",
+        level="warning" if term.assumed else None,
     )
     return True
 
