@@ -71,7 +71,9 @@ def driven(names: Iterable[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for name in sorted(names):
         path = file(name) if name != "__main__" else None
-        for one in list(vars(sys.modules[name]).values()) if path is not None else ():
+        if path is None:
+            continue
+        for one in list(vars(sys.modules[name]).values()):
             if isinstance(one, type) and one.__module__ == name and _is_driven(one):
                 found[path] = None
     return list(found)
