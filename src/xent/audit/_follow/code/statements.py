@@ -144,7 +144,11 @@ def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
         if isinstance(target, ast.Starred):
             bind(run, target.value, Opaque("rest", getattr(value, "batch", None)))
         else:
-            bind(run, target, objects.item(run, value, Const(number)))
+            item = objects.item(run, value, Const(number))
+            unknown = isinstance(item, Opaque) and item.made is not None and item.batch is None
+            if unknown and isinstance(target, ast.Name) and item.name.isdigit():  # type: ignore[union-attr]
+                item.name = target.id  # type: ignore[union-attr]
+            bind(run, target, item)
 
 
 def assign(run: Walk, node: ast.Assign) -> Flow:
