@@ -145,9 +145,9 @@ def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
             bind(run, target.value, Opaque("rest", getattr(value, "batch", None)))
         else:
             item = objects.item(run, value, Const(number))
-            unknown = isinstance(item, Opaque) and item.made is not None and item.batch is None
-            if unknown and isinstance(target, ast.Name) and item.name.isdigit():  # type: ignore[union-attr]
-                item.name = target.id  # type: ignore[union-attr]
+            if isinstance(item, Opaque) and isinstance(target, ast.Name) and item.name.isdigit():
+                if item.made is not None and item.batch is None:
+                    item.name = target.id  # `_, val_loader = loaders()`
             bind(run, target, item)
 
 
