@@ -145,9 +145,9 @@ def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
             bind(run, target.value, Opaque("rest", getattr(value, "batch", None)))
         else:
             item = objects.item(run, value, Const(number))
-            if isinstance(item, Opaque) and isinstance(target, ast.Name) and item.name.isdigit():
-                if item.made is not None and item.batch is None:
-                    item.name = target.id  # `_, val_loader = loaders()`
+            if isinstance(item, Opaque) and isinstance(target, ast.Name):
+                returned = item.made is not None and item.batch is None
+                item.name = target.id if returned and item.name.isdigit() else item.name
             bind(run, target, item)
 
 
