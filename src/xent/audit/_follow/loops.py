@@ -203,8 +203,7 @@ def _collated(run: Walk, loop: Loop, source: Made) -> Value:
 def leave(run: Walk, loop: Loop) -> None:
     """End a loop: what was left in evaluation mode is trained so in the next round."""
     run.loops.pop()
-    if loop.losses:
-        run.past.append(loop)
+    run.past.append(loop)
     seen: set[int] = set()
     for forward in run.forwards:
         module = forward.module
@@ -261,6 +260,69 @@ def dataset(source: Value | None) -> Value | None:
     if isinstance(source, External):
         return External(f"{source.name}.dataset")
     return source.attrs.get("dataset") if isinstance(source, Made) else None
+
+
+def may_leave(loop: Loop) -> bool:
+    """Whether a loop may be left, or go on to its next round, before a round is at its end."""
+    return any(isinstance(part, ast.Break | ast.Continue) for part in ast.walk(loop.node))
+
+
+def all_or_none(loop: Loop, branches: tuple[tuple[int, bool], ...]) -> bool:
+    """Whether a branch is taken in all rounds of a loop or in none: ``if criterion:``."""
+    inside = list(ast.walk(loop.node))
+    tests = {id(part): part.test for part in inside if isinstance(part, ast.If)}
+    stored = {
+        ast.unparse(part)
+        for part in inside
+        if isinstance(part, ast.Name | ast.Attribute) and isinstance(part.ctx, ast.Store)
+    }
+    for branch, _ in branches:
+        parts = list(ast.walk(tests[branch])) if branch in tests else []
+        if not parts or not all(isinstance(part, FIXED) for part in parts):
+            return False
+        if any(isinstance(p, ast.Name | ast.Attribute) and ast.unparse(p) in stored for p in parts):
+            return False
+    return True
+
+
+# What a condition is made of that no round changes, if it does not set the names in it.
+FIXED = (
+    ast.Name,
+    ast.Attribute,
+    ast.Constant,
+    ast.Compare,
+    ast.BoolOp,
+    ast.UnaryOp,
+    ast.boolop,
+    ast.unaryop,
+    ast.cmpop,
+    ast.expr_context,
+)
+
+
+def left_early(loop: Loop) -> bool:
+    """Whether a loop is left after a fixed number of rounds, before a smaller last batch.
+
+    ``if i >= 2: break``: the number stands in the code, and the index counts the rounds.
+    """
+    target = getattr(loop.node, "target", None)
+    index = target.elts[0] if isinstance(target, ast.Tuple | ast.List) and target.elts else None
+    over = getattr(loop.node, "iter", None)
+    counted = isinstance(over, ast.Call) and ast.unparse(over.func) == "enumerate"
+    if not counted or not isinstance(index, ast.Name):
+        return False
+    for part in getattr(loop.node, "body", ()):
+        test = part.test if isinstance(part, ast.If) else None
+        if not isinstance(test, ast.Compare) or not isinstance(part.body[-1], ast.Break):
+            continue
+        left, right = test.left, test.comparators[0]
+        if isinstance(left, ast.BinOp) and isinstance(left.right, ast.Constant):
+            left = left.left  # i + 1
+        named = isinstance(left, ast.Name) and left.id == index.id
+        reached = isinstance(test.ops[0], ast.GtE | ast.Gt | ast.Eq)
+        if named and reached and isinstance(right, ast.Constant):
+            return True
+    return False
 
 
 def is_batches(loop: Loop) -> bool:

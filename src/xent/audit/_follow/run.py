@@ -109,7 +109,7 @@ class Walk:
         self.steps = 0
         self.without_grad = 0
         self.flags: set[str] = set()
-        self.past: list[Loop] = []  # loops that ended, in which losses were computed
+        self.past: list[Loop] = []  # loops that ended
         self.instances: list[Instance] = []
         self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
         self.made: dict[Value, Instance] = {}  # of classes that only the run saw made

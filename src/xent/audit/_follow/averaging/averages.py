@@ -153,6 +153,8 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     place = run.place_of_loop(node, loop)
     counted = _counted(run, total, divisor)
     if not counted:
+        if counters.one_fewer(run, total, divisor, place):
+            return Mean(total, divisor, loop)
         if isinstance(divisor, Expression) and divisor.operator == "*":
             windows.divided_twice(run, total, (divisor.left, divisor.right), node)
         elif not (
@@ -200,7 +202,7 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
             return "padded"
         return "padded" if size is not None and divisor.term == size else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]
-    if len(total.under) > loop.depth:
+    if len(total.under) > loop.depth and not loops.all_or_none(loop, total.under[loop.depth :]):
         return ""  # added in some rounds only
     if isinstance(divisor, Index):
         if divisor.loop is not loop or outer:
@@ -270,6 +272,8 @@ def _judge(
             fix="total += loss.item() * accumulation_steps",
         )
         return
+    if term.mean_part and term.scale is None and counted == "batches":
+        _batch_means(run, term, loop, place, "")  # whatever was added to the mean
     if term.scale is None or sizes.batches_of_one(loop):
         return
     if counted in BATCH_QUOTIENTS:
@@ -343,7 +347,7 @@ def _where(term: Loss) -> str:
 def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
     asked = loop.kind == "while" and run.ran
-    if not loops.is_batches(loop) and not asked:
+    if not (loops.is_batches(loop) or asked) or loops.left_early(loop):
         return
     even = sizes.even(run, loop)
     if even and (not run.ran or sizes.surely_even(run, loop)):

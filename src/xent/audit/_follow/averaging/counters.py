@@ -15,6 +15,7 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Expression,
     Length,
     Loop,
     Loss,
@@ -57,6 +58,26 @@ def too_many(run: Walk, total: Total, counter: Value, node: ast.AST, place: Plac
     if not isinstance(name, ast.Name) or not all(_kept(run, loop, name.id) for loop in outer):
         return False
     _report(run, place, "one round's", "a counter that is not set to 0 in each round")
+    return True
+
+
+def one_fewer(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
+    """X403: the losses of all batches are divided by one fewer than there are batches."""
+    loop, less = total.loops[-1], isinstance(divisor, Expression) and divisor.operator == "-"
+    if not less or divisor.right != Const(1) or total.loops[:-1]:  # type: ignore[attr-defined]
+        return False
+    whole = loop.kind == "batches" and not run.is_open(loop) and not loops.may_leave(loop)
+    if not whole or loops.counts(divisor.left, loop) != "batches":  # type: ignore[attr-defined]
+        return False
+    if len(total.under) > loop.depth or total.emptied:
+        return False  # added in some rounds only
+    run.report(
+        "X403",
+        place,
+        count="all batches'",
+        divisor="one fewer than there are",
+        fix="divide by the number of batches: len(loader)",
+    )
     return True
 
 
