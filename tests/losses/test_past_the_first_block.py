@@ -119,3 +119,49 @@ def test_a_bad_row_of_several_heads_is_named_in_all_axes():
     weight[0, 1, 1] = -1
     with pytest.raises(ValueError, match=r"`token_weight` must be .* got -1 at \[0, 1, 1\]\."):
         L.linear_cross_entropy(x, heads, target.clamp_max(5), token_weight=weight)
+
+
+@pytest.mark.parametrize("cap", [None, 2.0])
+@pytest.mark.parametrize("ignored", [-100, 4, (4, -100)])
+def test_log_probabilities_of_a_head_beside_their_statistics(cap, ignored):
+    """Every option goes along where statistics are asked for, and changes no log-probability."""
+    x, w, b = random(ROWS, 6, seed=10), random(9, 6, seed=11), random(9, seed=12)
+    target = torch.arange(ROWS) % 9
+    target[[0, 149]] = -100 if ignored != 4 else 4
+    o = {"linear_bias": b, "temperature": 0.7, "softcap": cap, "ignore_index": ignored}
+    plain = L.linear_log_prob(x, w, target, **o)
+    beside, stats = L.linear_log_prob(x, w, target, stats=True, **o)
+    z = x @ w.t() + b
+    log_p = ((z if cap is None else cap * torch.tanh(z / cap)) / 0.7).log_softmax(1)
+    kept = torch.tensor([int(t) not in (ignored if ignored == (4, -100) else (ignored,)) for t in target])
+    want = log_p.gather(1, target.clamp_min(0).unsqueeze(1)).squeeze(1).where(kept, 0.0)
+    for found in (plain, beside, stats.log_prob):
+        torch.testing.assert_close(found, want, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(stats.entropy, -(log_p.exp() * log_p).sum(1), rtol=1e-11, atol=1e-12)
+    assert torch.equal(stats.argmax, log_p.argmax(1))
+    right = (log_p.argmax(1) == target)[kept].double().mean()
+    torch.testing.assert_close(stats.accuracy, right)
+
+
+@pytest.mark.parametrize(("dtype", "slack"), [(torch.float64, 1e-6), (torch.float32, 1.96e-6)])
+def test_how_far_above_1_the_classes_of_a_teacher_may_sum(dtype, slack):
+    """A millionth, and what rounding of two of them explains."""
+    x, w = random(2, 6, seed=13).to(dtype), random(5, 6, seed=14).to(dtype)
+    indices = torch.tensor([[0, 1], [3, 2]])
+    for off, fits in ((0.5 * slack, True), (3 * slack, False), (30 * slack, False)):
+        log_q = torch.tensor([[0.5, 0.5], [0.25, 0.75 + off]], dtype=torch.float64).log().to(dtype)
+        if fits:
+            assert L.linear_kl_div(x, w, teacher=(indices, log_q)) > 0
+        else:
+            with pytest.raises(ValueError, match=r"sum to at most 1, got 1\.0000\d+ at \[1\]"):
+                L.linear_kl_div(x, w, teacher=(indices, log_q))
+
+
+@pytest.mark.parametrize(("off", "advised"), [(0.003, True), (0.005, False)])
+def test_the_advice_on_sums_looks_at_one_row_at_a_time(off, advised):
+    """Each row is off by what half precision explains, or by more; not all of them together."""
+    target = torch.full((4, 2), 0.5)
+    target[:3, 1] += off
+    with pytest.raises(ValueError, match="sum to 1 over the classes") as caught:
+        L.kl_div(torch.full((4, 2), -0.7), target, axis=1, reduction="sum")
+    assert ("logits.float().softmax(-1)" in str(caught.value)) == advised
