@@ -77,7 +77,9 @@ def test_a_report_for_people_to_the_letter():
 
 def test_a_line_that_was_not_seen_is_not_told():
     seen = finding("X104", "a.py", 1, 1, activation="ReLU", line=7, effect="none can be negative")
-    not_seen = finding("X104", "a.py", 1, 1, activation="ReLU", line="?", effect="none can be negative")
+    not_seen = finding(
+        "X104", "a.py", 1, 1, activation="ReLU", line="?", effect="none can be negative"
+    )
     for known, bare in ((seen.message, not_seen.message), (seen.fix, not_seen.fix)):
         assert bare == known.replace(" at line 7", "").replace(" of line 7", "")
     assert "?" not in not_seen.message + not_seen.fix
@@ -311,7 +313,9 @@ def test_what_git_ignores_is_not_read(tmp_path, monkeypatch, root, sub, begin):
 def test_older_notebooks_and_lists_of_cells(tmp_path):
     call = {"cell_type": "code", "input": WRONG.splitlines(True)}
     (path := tmp_path / "nb.ipynb").write_text(
-        json.dumps({"worksheets": [{"cells": [{"cell_type": "markdown"}, call]}, {"cells": [call]}]})
+        json.dumps(
+            {"worksheets": [{"cells": [{"cell_type": "markdown"}, call]}, {"cells": [call]}]}
+        )
     )
     assert places(audit(path)) == [("X106", 2, 2, 8)]
     path.write_text(json.dumps([call, {"cell_type": "raw", "source": WRONG}]))

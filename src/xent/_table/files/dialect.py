@@ -199,14 +199,14 @@ def _line_of_row(path: str | os.PathLike[str], row: int, encoding: str) -> int:
     """Return the line on which a row begins: empty lines are none, a text may take several."""
     import pyarrow as pa
 
-    rows, within, number = 0, False, 0
+    rows, within = 0, False
     with pa.input_stream(os.fspath(path), compression="detect") as file:
         for number, line in enumerate(io.TextIOWrapper(file, encoding), 1):
             rows += not within and line != "\n"
             if rows == row:
-                break
+                return number
             within ^= line.count('"') % 2 == 1
-    return number
+    return row
 
 
 def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, bytes]:
