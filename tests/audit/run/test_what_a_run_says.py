@@ -18,9 +18,9 @@ from torch import tensor
 from xent.audit import Config, watch
 from xent.audit._run import program
 from xent.audit._run.frames import location
-from xent.audit._run.rules import activations, numerics
+from xent.audit._run.rules import activations, averages, numerics
 from xent.audit._run.rules.accumulation import Window
-from xent.audit._run.sites import LossCall, Site
+from xent.audit._run.sites import LossCall, Round, Site
 
 IDS = tensor([[5, 6, 7, 0, 0, 0], [8, 9, 5, 6, 0, 0], [9, 8, 7, 6, 5, 3], [5, 7, 8, 0, 0, 0]])
 
@@ -222,3 +222,13 @@ def test_what_a_judge_fails_at_is_told_and_hides_no_other(monkeypatch):
     assert told == [(f"fails at line {here.place.line}", KeyError)]
     assert here.facts["X101"].found == 1
     assert SimpleNamespace(**here.facts["X101"].facts).floor.endswith("with 2 classes")
+
+
+def test_the_batches_of_a_loader_are_told_with_its_last():
+    """10,000 = 78 * 128 + 16; three of 4 and one of 1."""
+    for size, samples, told in (
+        (128, 10_000, "78 batches of 128, 1 of 16"), (4, 13, "3 batches of 4, 1 of 1"),
+        (2000, 4001, "2 batches of 2,000, 1 of 1"), (None, 9, ""), (4, None, ""),
+    ):  # fmt: skip
+        assert averages.from_loader(Round(size, samples)) == told
+    assert averages.from_loader(None) == ""
