@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from xent import _table
 from xent._table import Csv
-from xent._table.files import columns, dialect, npz
+from xent._table.files import columns, dialect, npz, unpacked
 from xent._table.frames import Frame, read_at_once
 from xent._table.frames.columns import Names
 from xent._table.frames.doubts import doubt_names
@@ -228,8 +229,8 @@ def test_which_number_is_none_and_where_it_stands():
             columns.numbers(table, [name], masked=masked, first=100, advice="Do so.")
         assert said in str(caught.value)
     assert columns.numbers(table.slice(0, 2), ["a"], masked=True).tolist() == [[1.0], [-np.inf]]
-    coded = pa.array(["a", "b", None, "a", None]).dictionary_encode()
-    with pytest.raises(ValueError, match="every row of column 'k', got a missing value at row 2"):
+    coded = pa.array(["a", "b", "b", "a", None, None]).dictionary_encode()
+    with pytest.raises(ValueError, match="every row of column 'k', got a missing value at row 4"):
         columns.categories(pa.table({"k": coded}), "k")
 
 
@@ -251,6 +252,17 @@ def test_a_name_that_comes_several_times_is_named(tmp_path, times):
             f"`path` must name every column once, got two 'a' in {str(tmp_path / 't.csv')!r}"
             in said
         )
+
+
+def test_bytes_of_one_length_are_as_large_as_they_are(tmp_path):
+    """A thousand times one text of 1,000 bytes is a megabyte in memory, and some bytes in a file."""
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"b": pa.array([b"x" * 1000] * 1000, pa.binary(1000))}), path)
+    assert path.stat().st_size < 20_000
+    with unpacked.up_to(990_000), pytest.raises(ValueError, match="would be larger than 1 MB"):
+        _table.read(path)
+    with unpacked.up_to(1_010_000):
+        assert len(_table.read(path)) == 1000
 
 
 # ------------------------------------------------------------------ frames
