@@ -330,7 +330,7 @@ def test_lines_of_cells_are_counted_past_what_is_not_python(tmp_path):
     call = "loss = F.nll_loss(F.softmax(z, dim=1), y)"
     cells = (
         '"""Text\n%not a magic\n!neither\n"""\nimport torch.nn.functional as F\n' + call,
-        "\n\n%%bash\nfor x in 1; do :; done", "%%time\n%load x\n\n" + call,
+        "\n\n%%bash --out x\nfor x in 1; do :; done", "%%time\n%load x\n\n" + call,
         "def f(:\n    pass", "x = 1\nx = (1\n", "'''\n%%\n\"\"\"\n%neither\n'''\n" + call,
         "files = !ls\na, b = %magic\nnp.mean?\n?x\n" + call + "\n",
     )  # fmt: skip
