@@ -81,8 +81,8 @@ def load(folder: Path) -> Config:
             section = table.get("tool", {}).get("xent", {}).get("audit")
             if section is not None:
                 return from_table(section)
-            if (place / ".git").exists():
-                break
+        if (place / ".git").exists():
+            break
     return Config()
 
 
