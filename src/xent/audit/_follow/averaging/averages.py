@@ -162,6 +162,7 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
             or counters.of_one_batch(run, total, divisor, node, place)
             or counters.too_many(run, total, divisor, node, place)
             or counters.of_another_loader(run, total, divisor, place)
+            or counters.of_another_loop(run, total, divisor, place)
         ):
             windows.divided(run, total, divisor, node, place)
         return Mean(total, divisor, loop)
