@@ -66,7 +66,10 @@ def entropy(p):
 
 def cost_of(t, p):
     """-Σ t log p in nats; 0 log 0 is 0."""
-    each = [-x * (math.log(y) if y > 0 else -math.inf) if x > 0 else 0.0 for x, y in zip(t, p)]
+    each = [
+        -x * (math.log(y) if y > 0 else -math.inf) if x > 0 else 0.0
+        for x, y in zip(t, p, strict=True)
+    ]
     return sum(each)
 
 
@@ -236,7 +239,7 @@ def test_the_interval_over_samples_of_many_places(ignored, axis):
     found = evaluate_dense(
         y, np.moveaxis(p, -1, axis), class_axis=axis, ignore_index=-9 if ignored else None
     )
-    cost = [[-math.log2(q[c]) for q, c in zip(p[i].reshape(-1, 3), y[i].ravel()) if c >= 0]
+    cost = [[-math.log2(q[c]) for q, c in zip(p[i].reshape(-1, 3), y[i].ravel(), strict=True) if c >= 0]
             for i in range(5)]  # fmt: skip
     cost = [each for each in cost if each]
     wanted = ratio([sum(each) for each in cost], [len(each) for each in cost])
@@ -265,7 +268,9 @@ def test_tokens(left_out, masked, base):
     each = []
     for values, own in zip(given, kept, strict=True):
         at = np.flatnonzero(own)
-        each.append([(i - at[0], -values[i] / math.log10(base)) for i in at if values[i] == values[i]])
+        each.append(
+            [(i - at[0], -values[i] / math.log10(base)) for i in at if values[i] == values[i]]
+        )
     spent = [sum(cost for _, cost in one) for one in each]
     sizes = {
         "token": [len(one) for one in each],
@@ -367,5 +372,5 @@ def test_a_report_has_a_base_above_1(call):
     """Below 1 costs are below 0: the cheapest row would stand first, and the best model last."""
     for base in (1.5, math.e):
         call(base)
-    with pytest.raises(ValueError, match="`base` must be above 1 for a report, got 0.5"):
+    with pytest.raises(ValueError, match=r"`base` must be above 1 for a report, got 0\.5"):
         call(0.5)

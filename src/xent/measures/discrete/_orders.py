@@ -17,7 +17,7 @@ from xent.measures.rows._protocols import Array, ArrayLike, Axis
 from xent.measures.rows._sums import by_kernel, entropy_nats, kl_nats, log_terms
 from xent.measures.rows._typed_arrays import Input
 
-HUGE = 1e300  # orders from which only the largest power is left
+HUGE = 1e35  # orders from which only the largest power is left; float32 holds its products
 F_DIVERGENCES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
 
 
