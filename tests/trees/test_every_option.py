@@ -47,9 +47,7 @@ OTHERS = {
     "splitter": "histogram", "class_weight": {0: 2.0, 1: 1.0}, "n_jobs": 2,
 }  # fmt: skip
 PRESETS = [
-    (kind, name)
-    for kind in STANDS_FOR
-    for name in (None, *inspect.signature(kind).parameters)
+    (kind, name) for kind in STANDS_FOR for name in (None, *inspect.signature(kind).parameters)
 ]
 WRONG = {
     "criterion": "x", "nominal": "x", "missing": "x", "pruning": "x", "cf": 0.6, "raising": 1,
@@ -98,7 +96,9 @@ def impurity(criterion, y, w):
         mean = np.average(y, weights=w)
         if criterion == "squared_error":
             return float(w @ (y - mean) ** 2)
-        return float(sum(k * (v * math.log(v / mean) if v else 0.0) for k, v in zip(w, y, strict=True)))
+        return float(
+            sum(k * (v * math.log(v / mean) if v else 0.0) for k, v in zip(w, y, strict=True))
+        )
     shares = np.bincount(y, w) / w.sum()
     shares = shares[shares > 0]
     if criterion == "gini":
@@ -205,7 +205,9 @@ def test_what_each_line_of_rules_says_by_hand(estimate, weighed, simplified):
     decided = rules.decides(X)
     whole = np.bincount(y, w) / w.sum()
     for i, line in enumerate(rules.to_text().split("\n")):
-        said, numbers, share = re.search(r"(?:then|else) (\d) \(([^;]*); ([\d.]+)\)$", line).groups()
+        said, numbers, share = re.search(
+            r"(?:then|else) (\d) \(([^;]*); ([\d.]+)\)$", line
+        ).groups()
         mine = (decided == i) if i < len(rules) else decided == -1
         counts = np.bincount(y[mine], w[mine], 3)
         if estimate is None:
@@ -267,7 +269,9 @@ def test_what_a_split_of_numbers_gains_by_hand(criterion, weighed):
     tree = TreeRegressor(criterion=criterion, pruning=None, max_depth=1).fit(X, y, sample_weight=w)
     (row,) = tree.gain_table(X, y, sample_weight=w)
     left = (X["c"] <= tree.tree_.threshold[0]).to_numpy()
-    parts = [impurity(criterion, y[some], w[some]) for some in (w > 0, left & (w > 0), ~left & (w > 0))]
+    parts = [
+        impurity(criterion, y[some], w[some]) for some in (w > 0, left & (w > 0), ~left & (w > 0))
+    ]
     gain = (parts[0] - parts[1] - parts[2]) / w.sum()
     assert row["gain"] == pytest.approx(gain, rel=1e-9)
     assert tree.cost_complexity_path() == pytest.approx([0.0, gain], rel=1e-9)
@@ -278,7 +282,9 @@ def test_no_name_of_a_picture_stands_past_its_edge():
     """The names of classes below a narrow tree break into lines, of which the picture is as high."""
     names = np.array([f"class number {i}" for i in range(9)])
     tree = TreeClassifier(max_depth=1, pruning=None)
-    root = ElementTree.fromstring(tree.fit(np.arange(270.0)[:, None], names[np.arange(270) // 30]).to_svg())
+    root = ElementTree.fromstring(
+        tree.fit(np.arange(270.0)[:, None], names[np.arange(270) // 30]).to_svg()
+    )
     width, height = float(root.get("width")), float(root.get("height"))
     legend = [t for t in root.findall("{*}text") if t.text and t.text.startswith("class number")]
     legend = [t for t in legend if t.get("fill") is None][-9:]
