@@ -364,3 +364,16 @@ def test_perplexity_of_a_sentence_has_one_event_more_than_tokens(unit, tmp_path)
     for sentence, events in (("", 1), ("b", 2), ("a b" if unit == "word" else "ab", 3)):
         total = sum(logp for logp, _, _ in read.full_scores(sentence))
         assert read.perplexity(sentence) == pytest.approx(10 ** (-total / events))
+
+
+@pytest.mark.parametrize("unknown", ["word", "closed"])
+def test_what_kenlm_says_of_unknown_words_and_of_what_never_came(unknown, tmp_path):
+    """-100 where the model has no `<unk>`, as KenLM does; -99 for what has probability 0."""
+    model = NGramModel(2, MaximumLikelihood(), unknown=unknown, vocabulary=["a", "b", "c"])
+    model.fit(["a b", "a b"]).save(tmp_path / "x.xent")
+    read = Model(tmp_path / "x.xent")
+    (logp, _, oov), *_ = read.full_scores("zzz", bos=False, eos=False)
+    assert oov
+    assert logp == (-100 if unknown == "closed" else -99)
+    (logp, _, oov), *_ = read.full_scores("c", bos=False, eos=False)
+    assert (logp, oov) == (-99, False)

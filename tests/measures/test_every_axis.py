@@ -253,3 +253,21 @@ def renyi(p, q, order):
     if order >= FAR:
         return math.log(max(x / y for x, y in pairs))
     return math.log(sum(x * (x / y) ** (order - 1) for x, y in pairs if y > 0)) / (order - 1)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("bad", [-1.0, math.inf])
+def test_a_bad_entry_of_a_matrix_is_named_by_its_row_and_column(bad, axis):
+    p = np.full((4, 3), 0.25)
+    p[2, 1] = bad
+    with pytest.raises(ValueError, match=r"got (-1|inf) at \[2, 1\]"):
+        m.entropy(m.Counts(sp.csr_array(p)), axis=axis)
+
+
+def test_a_bad_row_is_named_by_all_its_places():
+    p = np.full((2, 3, 4), 0.25)
+    p[1, 2] = 0.5
+    with pytest.raises(ValueError, match=r"got 2 at row \[1, 2\]"):
+        m.entropy(p)
+    with pytest.raises(ValueError, match=r"got 2 at row 2\."):
+        m.entropy(p[1])

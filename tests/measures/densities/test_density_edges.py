@@ -231,3 +231,18 @@ def test_entropy_of_a_studentized_range():
     # Of two with one degree of freedom: |t| √2, where t is a Cauchy's: log(2π√2).
     found = entropy(stats.studentized_range(2, 1))
     assert abs(found - math.log(2 * math.pi * math.sqrt(2))) <= found.error + 1e-10
+
+
+@pytest.mark.parametrize("base", [2, 0.5])
+def test_how_far_off_a_density_may_be_is_in_the_unit_and_has_no_sign(base):
+    mixed = td.MixtureSameFamily(
+        td.Categorical(probs=torch.ones(2)), td.Normal(torch.tensor([0.0, 3.0]), torch.ones(2))
+    )
+    p, q = mixed, td.Normal(0.0, 2.0)
+    for options in ({}, {"rng": 0, "draws": 500}):
+        for measure in (entropy, lambda p, **o: kl_divergence(p, q, **o)):
+            nats = measure(p, **options)
+            found = measure(p, base=base, **options)
+            assert nats.error > 0
+            assert found.error == pytest.approx(nats.error / abs(math.log(base)))
+            assert found.value == pytest.approx(nats.value / math.log(base))
