@@ -1,12 +1,15 @@
 """What pruning loses and what held-out text teaches, by brute force over every word."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from xent.language import JelinekMercer, NGramModel, WittenBell
+from xent.language import JelinekMercer, MaximumLikelihood, NGramModel, WittenBell
+from xent.language._lines import _stream
+from xent.language._lines._stream import filter_file
 
 LINES = ["a b c", "a b", "b a", "a c c", "c a b", "a b c a"]
 
@@ -41,7 +44,7 @@ def test_pruning_takes_what_costs_less_than_it_may():
     model = NGramModel(2, WittenBell()).fit(LINES)
     found = losses(model, LINES)
     assert len(found) == model.counts()[1]
-    for i, (one, other) in enumerate(zip(found, found[1:], strict=False)):
+    for i, (one, other) in enumerate(itertools.pairwise(found)):
         if other - one > 1e-4 * other and one > 1e-7:
             most = math.expm1((one + other) / 2)
             assert model.prune(most).counts()[1] == len(found) - 1 - i
@@ -81,3 +84,30 @@ def test_the_weight_that_makes_other_text_most_likely(held_out):
     for word, p in zip(words, model.distribution(""), strict=True):
         wanted = 0 if word == "<s>" else best * number[word] / len(events) + (1 - best) * even
         assert p == pytest.approx(wanted, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize(("unit", "edges"), [("word", 1), ("character", 0), ("byte", 0)])
+def test_an_unknown_token_pays_for_its_bytes_and_a_word_for_its_end(unit, edges):
+    model = NGramModel(2, WittenBell(), unit=unit).fit(["a b" if unit == "word" else "ab"])
+    for text, letters in (("z", 1), ("ä", 2)):
+        assert model.evaluate([text]).spelling_bits == 8 * (letters + edges)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_a_share_is_of_the_lines_that_have_a_score(share, tmp_path):
+    good = [f'{{"t": "{line}"}}' for line in LINES[:4]]
+    (tmp_path / "in").write_text("\n".join(["{", good[0], "3", *good[1:], "{}", "[]"]) + "\n")
+    model = NGramModel(2, WittenBell()).fit(LINES)
+    done = filter_file(
+        model, tmp_path / "in", tmp_path / "out", field="t", keep=share, skip_bad=True
+    )
+    assert (done.records, done.bad, done.kept) == (8, 4, round(4 * share))
+
+
+def test_what_is_certain_is_an_event_too(tmp_path):
+    model = NGramModel(3, MaximumLikelihood(), unknown="closed", vocabulary=["a"]).fit(["a"])
+    (tmp_path / "in").write_text("a\na z\n")
+    done = filter_file(model, tmp_path / "in", tmp_path / "out")
+    assert done.tokens >= 2 + 1
+    (one, *_) = _stream.scored(model, tmp_path / "in")
+    assert one.events.tolist() == [2, 2]

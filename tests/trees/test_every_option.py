@@ -4,6 +4,7 @@ import inspect
 import math
 import re
 import sqlite3
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -239,6 +240,19 @@ def test_rules_of_many_conditions_are_chosen_as_well_by_steps():
     rules = tree.to_ruleset(X, y)
     assert len(rules) > 20
     assert (rules.predict(X) == y).mean() > 0.9
+
+
+def test_the_share_in_a_line_is_that_of_what_the_line_says():
+    """Also where the rows that are left to a rule are mostly of another class."""
+    X, y, _ = table()
+    rules = TreeClassifier(min_samples_leaf=20).fit(X, y).to_ruleset(X, y)
+    first = replace(rules.rules[0], label=1, probabilities=(0.5, 0.125, 0.375))
+    said = replace(rules, rules=[first], default=2, default_probabilities=(0.5, 0.25, 0.25))
+    one, last = said.to_text().split("\n")
+    assert "then 1 (" in one
+    assert one.endswith("; 0.125)")
+    assert last.startswith("else 2 (")
+    assert last.endswith("; 0.250)")
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, None])

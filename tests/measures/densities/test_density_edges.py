@@ -246,3 +246,9 @@ def test_how_far_off_a_density_may_be_is_in_the_unit_and_has_no_sign(base):
             assert nats.error > 0
             assert found.error == pytest.approx(nats.error / abs(math.log(base)))
             assert found.value == pytest.approx(nats.value / math.log(base))
+
+
+def test_a_part_of_weight_0_is_none():
+    parts = td.Normal(torch.tensor([1.0, 50.0]), torch.tensor([2.0, 1.0]))
+    mixed = td.MixtureSameFamily(td.Categorical(probs=torch.tensor([1.0, 0.0])), parts)
+    assert entropy(mixed) == pytest.approx(stats.norm(1, 2).entropy(), rel=1e-7)

@@ -12,6 +12,7 @@ from xent.measures import (
     estimate_mutual_information,
 )
 from xent.measures.samples._result import doubt
+from xent.measures.samples._ties import entropy_of_repeats
 
 SIZE = 5
 X, Y = list("aaaaaaabbbbccd"), list("aabbbccccccddddddddd")
@@ -157,3 +158,26 @@ def test_how_far_an_information_may_be_off(base, value, said, recwarn):
         assert f"above {1 / math.log(base):.4g}, the entropy of `y`" in str(recwarn[0].message)
     elif said:
         assert "3.1 standard errors below 0" in str(recwarn[0].message)
+
+
+def psi(n):
+    return -0.5772156649015329 + sum(1 / j for j in range(1, n))
+
+
+def of_symbols(rows):
+    """ψ(n) - Σ n_i ψ(n_i) / n, which is what neighbours make of symbols."""
+    counts = [rows.count(row) for row in set(rows)]
+    return psi(len(rows)) - sum(n * psi(n) for n in counts) / len(rows)
+
+
+def test_what_repeats_is_bounded_as_symbols_also_where_something_is_given():
+    x, z = [1, 1, 2, 2, 2, 3, 3, 3, 3], [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    points, given = np.array([x, z], float)[:, :, None]
+    assert entropy_of_repeats(points, []) == pytest.approx(of_symbols(x))
+    both = of_symbols([*zip(x, z, strict=True)]) - of_symbols(z)
+    assert entropy_of_repeats(points, [given]) == pytest.approx(max(of_symbols(x), both))
+    # Told apart by what is given, it has more than alone.
+    x, z = [1, 1, 1, 1, 1, 1, 1, 2], [1, 2, 3, 4, 5, 6, 7, 7]
+    points, given = np.array([x, z], float)[:, :, None]
+    both = of_symbols([*zip(x, z, strict=True)]) - of_symbols(z)
+    assert entropy_of_repeats(points, [given]) == pytest.approx(max(of_symbols(x), both))

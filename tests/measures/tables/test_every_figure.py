@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xent.measures import drift, rank_features
+from xent.measures import Counts, drift, rank_features
 
 SHARES = [0.3, 0.25, 0.15, 0.1, 0.1, 0.05, 0.03, 0.02]
 
@@ -226,3 +226,26 @@ def test_how_many_whole_numbers_are_probably_no_classes(classes, rows, said):
     assert len(caught) == said
     if said:
         assert f"`y` has {classes} whole numbers in {rows} rows" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("confidence", [0.05, 0.5, 0.99])
+def test_an_interval_holds_its_value_however_narrow_it_is(confidence):
+    """Redrawn tables differ by more than those that were seen: less twice that it lies below."""
+    for d in drift(OLD[:12], NEW[:12], bootstrap=50, rng=0, confidence=confidence):
+        assert d.low <= d.js <= d.high
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_bad_weight_is_named_by_its_place(place):
+    weight = np.ones(4)
+    weight[place] = -2
+    frame = pd.DataFrame({"x": list("aabb"), "y": list("cdcd"), "w": weight})
+    for call in (
+        lambda: Counts.from_samples("aabb", weights=weight),
+        lambda: rank_features(frame, "y", weights="w"),
+        lambda: drift(frame, frame, weights=(weight, weight)),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"must be finite and non-negative, got -2 at \[{place}\]"
+        ):
+            call()
