@@ -287,14 +287,19 @@ def number(argument: str, value: object) -> float:
     return _real(argument, value, "be a number")
 
 
-def log_of_base(base: object) -> float:
-    """Return the natural logarithm of a base of logarithms: what nats are divided by."""
+def log_of_base(base: object, of: str = "") -> float:
+    """Return the natural logarithm of a base of logarithms: what nats are divided by.
+
+    A base below 1 turns small and large round: what has ends or an order, as `of` says, refuses it.
+    """
     if base is None:
         raise wrong_kind("base", "be a number", "None", "Leave it out for nats; 2 is bits.")
     number = _real("base", base, "be a number")
     if not (number > 0 and math.isfinite(number)) or number == 1:
         advice = "Use math.e for nats, 2 for bits."
         raise invalid("base", "be positive and not 1", repr(base), advice)
+    if of and number < 1:
+        raise invalid("base", f"be above 1 for {of}", repr(base))
     return math.log(number)
 
 

@@ -105,7 +105,7 @@ def evaluate(
         normalize=normalize, allow_probabilities=allow_probabilities, once=once, bins=bins,
         calibrators=calibrators, base=base,
     )  # fmt: skip
-    return with_baselines(report, prior, label_smoothing, _check.log_of_base(base))
+    return with_baselines(report, prior, label_smoothing, _check.log_of_base(base, "a report"))
 
 
 def evaluated(
@@ -133,7 +133,7 @@ def evaluated(
     Without ``orders`` nothing is said that needs the rows in the order of their scores, or twice:
     ranking, decompositions, calibrators.
     """
-    unit, binning = _check.log_of_base(base), binning_of(bins)
+    unit, binning = _check.log_of_base(base, "a report"), binning_of(bins)
     others = calibrators_of(calibrators) if calibrators else {}
     given = predictions(
         target, probs, logits, log_probs, labels=labels, positive=positive,

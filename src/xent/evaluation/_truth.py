@@ -127,21 +127,22 @@ def truth_of(
     return whole if skipped is None else np.where(skipped, -1, whole)
 
 
-def values_of(target: Any) -> list[Any]:
-    """Return the true classes as they are called."""
+def values_of(target: Any, argument: str = "target") -> list[Any]:
+    """Return the true classes as they are called, or another column's values."""
     # Not through an array where it is none yet: NumPy makes text of a list like [1, "a"].
     if isinstance(target, list | tuple):
         values: Any = [v.item() if isinstance(v, np.generic) else v for v in target]
     else:
-        values = array_of("target", target).tolist()
+        values = array_of(argument, target).tolist()
     if not isinstance(values, list):
-        raise _check.invalid("target", "have one class a row", "one")
+        what = "class" if argument == "target" else "value"
+        raise _check.invalid(argument, f"have one {what} a row", "one")
     return values
 
 
 def column_of(argument: str, values: Any, rows: int) -> list[Any]:
     """Return a column's values, one a row."""
-    found = values_of(values)
+    found = values_of(values, argument)
     if len(found) != rows:
         raise _check.invalid(argument, f"have one value a row, {rows}", len(found))
     return found

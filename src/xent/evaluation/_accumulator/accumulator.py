@@ -101,7 +101,7 @@ class Accumulator:
         once: bool = False,
         base: float = 2,
     ) -> None:
-        _check.log_of_base(base)
+        _check.log_of_base(base, "a report")
         if bins is not None and not ranking:
             must = "be left out where " + _check.setting("ranking", False) + " is given"
             raise _check.invalid("bins", must, "both")

@@ -151,7 +151,7 @@ def compared(
     **reading: Any,
 ) -> ModelComparison:
     """Compare models; each is an argument's name, a kind of numbers, and the numbers."""
-    unit = _check.log_of_base(base)
+    unit = _check.log_of_base(base, "a report")
     seed = _check.integer("seed", seed, least=0)
     _check.option("pairs", pairs, PAIRS)
     called = _names(names, len(models))
