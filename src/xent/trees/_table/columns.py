@@ -233,15 +233,3 @@ def mixed_zones(name: str, zoned: bool) -> ValueError:
     must = f"hold {words[zoned]} in column {name!r}, as before"
     advice = "Write all of them in UTC, as 2020-01-31T12:00:00Z (pandas: tz_localize, tz_convert)."
     return _check.invalid("X", must, words[not zoned], advice)
-
-
-def refuse_fractions(y: NDArray[Any]) -> None:
-    """Refuse numbers that are no classes."""
-    if y.dtype.kind == "f":
-        odd = np.isfinite(y) & (y != np.floor(y))
-        if odd.any():
-            # The words in brackets are those that scikit-learn's checks look for.
-            got = f"{y[odd.argmax()]:g} (Unknown label type: continuous)"
-            raise _check.invalid(
-                "y", "hold classes", got, "For numbers take " + _check.thing("TreeRegressor") + "."
-            )
