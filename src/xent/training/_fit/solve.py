@@ -80,7 +80,7 @@ class Problem:
     ) -> None:
         rows, features = X.shape
         # A column that is the same in every row keeps weight 0: the intercept does its work.
-        self.live = np.flatnonzero((X != X[:1]).any(axis=0))
+        self.live = np.flatnonzero((X[:1] != X).any(axis=0))
         self.X = torch.empty((rows, len(self.live) + 1), dtype=torch.float64, device="cpu")
         self.X[:, :-1] = torch.from_numpy(np.asarray(X[:, self.live], dtype=np.float64))
         self.X[:, -1] = 1.0
