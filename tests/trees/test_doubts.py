@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import typer
-from children import xent
 from typer.testing import CliRunner
 
+from children import xent
 from xent.cli._trees import register
 from xent.trees import TreeClassifier, save
 
