@@ -92,7 +92,9 @@ def setting(name: str, value: str | float | None = None) -> Mention:
     """
     # An option that is true has no value on the command line.
     shown = "" if value is None else f'"{value}"' if isinstance(value, str) else f"{value}"
-    return Mention(name, after="=" + shown, value="" if value in (None, True) else str(value))
+    return Mention(
+        name, after="=" + shown, value="" if value is None or value is True else str(value)
+    )
 
 
 def thing(name: str) -> Mention:

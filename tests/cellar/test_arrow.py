@@ -9,6 +9,7 @@ import pyarrow.feather
 import pytest
 
 from xent import _table
+from xent._table.files import unpacked
 from xent._table.files.arrow import arrow_files, arrow_rows
 
 FRAME = pd.DataFrame(
@@ -92,6 +93,17 @@ def test_what_would_be_far_larger_in_memory(tmp_path):
     nulls = pa.table({"nothing": pa.nulls(2 * 10**8)})
     stream(tmp_path / "nulls.arrow", nulls, rows=2 * 10**8)
     refused(tmp_path / "nulls.arrow", "larger than 1,000 MB")
+
+
+def test_a_packed_file_takes_the_bytes_of_its_columns(tmp_path):
+    """Parts of no bytes, as what says which are missing where none is, add nothing."""
+    columns = {f"c{k}": np.random.default_rng(k).normal(size=5000) for k in range(3)}
+    path = tmp_path / "t.arrow"
+    pyarrow.feather.write_feather(pa.table(columns), path, compression="lz4", chunksize=5000)
+    with unpacked.up_to(3 * 5000 * 8):
+        assert _table.read(path).num_rows == 5000
+    with unpacked.up_to(3 * 5000 * 8 - 1):
+        refused(path, "t.arrow' cannot be read: .* unpacked it would be larger than")
 
 
 def test_a_long_text_that_stands_for_many_rows_comes_in_small_batches(tmp_path):

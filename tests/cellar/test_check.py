@@ -119,6 +119,8 @@ def test_a_word_is_one_of_some_or_near_one():
         with pytest.raises(ValueError) as caught:
             _check.option("how", value, allowed)
         assert str(caught.value) == start + rest
+    with pytest.raises(ValueError, match=r"got 'meen'\. Did you mean 'mean'\?$"):
+        _check.option("how", "meen", ("means", "mean", "sum"))  # the nearer of two
 
 
 def test_numbers_of_things():

@@ -395,7 +395,8 @@ def test_what_a_killed_worker_was_reading_is_read_again(tmp_path, monkeypatch, c
     monkeypatch.setattr(Killed, "killed", (1, 2, 9, 13, 14))
     assert evaluated(file, *OPTIONS, "--workers", 2) == want
     monkeypatch.setattr(Killed, "submitted", 0)
-    monkeypatch.setattr(Killed, "killed", range(4, 1000))
+    monkeypatch.setattr(Killed, "killed", range(_run.AHEAD * 2 + 1, 1000))  # once one is back
+    monkeypatch.setattr(_run, "time", SimpleNamespace(monotonic=lambda: 0.0))  # never due
     kept = tmp_path / "kept"
     more = ["--checkpoint", kept] if checkpoint else []
     way = "the same command goes on" if checkpoint else "With --checkpoint FILE"
@@ -403,6 +404,7 @@ def test_what_a_killed_worker_was_reading_is_read_again(tmp_path, monkeypatch, c
         evaluated(file, *OPTIONS, "--workers", 2, *more)
     monkeypatch.setattr(Killed, "killed", ())
     if checkpoint:
+        assert Accumulator.load(kept).beside["done"]  # though it was not yet due
         assert evaluated(file, *OPTIONS, "--workers", 2, *more) == want
 
 

@@ -25,6 +25,7 @@ from xent.cli._labels import codes_of, labels_of, truth_as
 from xent.cli._language._filter import _share
 from xent.cli._predictions import Files, Scores, scores_of, stripped
 from xent.cli._stream._measure import MOST_BETWEEN, Question, codes
+from xent.cli._stream._pieces import pieces_of
 from xent.cli._tables._doubts import _own_names, doubt_ids
 from xent.cli._tables._file import TableFile
 from xent.cli._tables._load import load
@@ -467,3 +468,17 @@ def test_models_of_folds_are_fitted_with_the_weights_of_their_rows(tmp_path, mon
     assert sorted(set(fold.tolist())) == [0, 1, 2]
     for k, fitted in enumerate(fits):
         assert fitted == {v: w for v, w, f in zip(x, weight, fold, strict=True) if f != k}
+
+
+def test_a_piece_of_an_array_is_128_mb(tmp_path):
+    """A small one is read at once, and a larger one by so many whole rows as fit."""
+    np.save(tmp_path / "small.npy", np.zeros((40, 3)))
+    (piece,) = pieces_of(tmp_path / "small.npy", TableOptions())
+    assert (piece.first, piece.rows) == (0, 40)
+    row = 1 << 24  # bytes: eight rows are 128 MB
+    head = {"descr": "|u1", "fortran_order": False, "shape": (20, row)}
+    with (tmp_path / "large.npy").open("wb") as file:
+        np.lib.format.write_array_header_2_0(file, head)
+        file.truncate(file.tell() + 20 * row)  # takes no room on the disk
+    pieces = pieces_of(tmp_path / "large.npy", TableOptions())
+    assert [(p.first, p.rows) for p in pieces] == [(0, 8), (8, 8), (16, 4)]

@@ -46,3 +46,13 @@ def test_the_collector_of_cycles_runs_as_often_as_before():
             assert gc.get_threshold() == (own, 7, 9)
     finally:
         gc.set_threshold(*before)
+
+
+def test_a_kernel_serves_the_room_whose_loops_it_is_for():
+    for module, room in (
+        ("xent._kernels.rows.softmax", "losses"), ("xent._kernels.images.tiles", "losses"),
+        ("xent._kernels.distributions.entropy", "measures"), ("xent._math.exp", "measures"),
+        ("xent.trees._kernels.grow", "trees"), ("xent.language._kernels.text", "language"),
+        ("numpy.linalg", ""), ("xent", ""), (None, ""), ("xenture.rows", ""),
+    ):  # fmt: skip
+        assert notice._room(module) == room

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 
+from xent._compile import kept
 from xent._compile import threads as block_threads
 
 
@@ -55,6 +56,36 @@ def test_an_error_in_any_block_reaches_the_caller():
 
     with pytest.raises(ArithmeticError, match="last block"):
         block_threads.in_blocks(work, 8, threads=4)
+
+
+def test_of_two_errors_the_first_reaches_the_caller():
+    second, first = threading.Event(), threading.Event()
+
+    def work(start, stop):
+        if start == 0:
+            assert second.wait(60)
+            first.set()
+            raise ArithmeticError("first")
+        second.set()
+        assert first.wait(60)
+        threading.Event().wait(0.1)
+        raise ArithmeticError("second")
+
+    with pytest.raises(ArithmeticError, match="first"):
+        block_threads.in_blocks(work, 2, threads=2)
+
+
+def test_machine_code_that_is_removed_is_counted(tmp_path, monkeypatch):
+    """From all folders where it may lie, each once; other files stay."""
+    for name, size in (("a/xent.one.nbc", 7), ("a/deep/xent.two.nbi", 11), ("b/xent.three.nbc", 100),
+                       ("a/other.nbc", 1000), ("a/xent.py", 10_000)):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(size))
+    places = str(tmp_path / "a"), [str(tmp_path / "b"), str(tmp_path / "a"), str(tmp_path / "none")]
+    monkeypatch.setattr(kept.numba_private, "home", lambda kernel: places)
+    assert kept.remove(None) == (3, 118)
+    assert kept.remove(None) == (0, 0)
+    assert sorted(p.name for p in tmp_path.rglob("*.*")) == ["other.nbc", "xent.py"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

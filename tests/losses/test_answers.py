@@ -196,11 +196,44 @@ def test_what_does_not_count_may_hold_anything():
     (lambda: L.linear_dpo(X, W, Y, SUMS[:2]), r"`reference` must have one entry an answer, \(4,\)"),
     (lambda: L.linear_dpo(X, W, Y, SUMS, label_smoothing=0.7), "between 0 and 1/2"),
     (lambda: L.linear_kto(X, W, Y, SUMS, SUMS), "`desirable` must be a tensor of booleans"),
-    (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, beta=0.1), "`reference` must be given where `beta`"),
+    (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, beta=0.1),
+     "`reference` must be given where `beta` is not 0, and there alone, got none"),
+    (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, reference=REF),
+     "`reference` must be given where `beta` is not 0, and there alone, got beta=0"),
     (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, old=SUMS), "`old` must have one entry a token"),
     (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, ratio="words"), "`ratio` must be"),
-    (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, clip=1.5), "`clip` must be at most 1 below"),
+    (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, clip=1.5), "`clip` must be at most 1 below, got 1.5"),
+    (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, clip=(0.1, 0.2, 0.3)),
+     "`clip` must be one number or two, got 3 numbers"),
+    (lambda: L.linear_grpo(X, W, Y, ADVANTAGE, entropy_bonus=-0.1),
+     "`entropy_bonus` must be non-negative and finite, got -0.1"),
 ])  # fmt: skip
 def test_sentences(call, sentence):
     with pytest.raises((ValueError, TypeError), match=sentence):
         call()
+
+
+def test_where_the_options_of_answers_end():
+    """At its end an option is one: half the pairs the wrong way round, ratios cut at 0 from below."""
+    flat = L.linear_dpo(X, W, Y, SUMS, linear_bias=BIAS, label_smoothing=0.5)
+    want = mpmath.fsum(dpo(X, label_smoothing=0.5)) / 2
+    torch.testing.assert_close(float(flat), float(want), rtol=1e-11, atol=0.0)
+    for clip in (1, (1.0, 3.0), 0.0):
+        found = L.linear_grpo(X, W, Y, ADVANTAGE, old=OLD, linear_bias=BIAS, clip=clip)
+        want = mpmath.fsum(grpo(X, old=OLD, clip=clip)) / N
+        torch.testing.assert_close(float(found), float(want), rtol=1e-11, atol=0.0)
+
+
+@pytest.mark.parametrize("point", [-0.75, 0.0, 0.75])
+def test_a_reference_point_is_a_number_that_nothing_learns(point):
+    """A tensor as a number, below 0 too; the divergence is an estimate, of which none is learnt."""
+    z = torch.tensor(point, requires_grad=True)
+    x = X.clone().requires_grad_()
+    o = {"linear_bias": BIAS, "reduction": "none"}
+    found = L.linear_kto(x, W, Y, SUMS, DESIRABLE, divergence=z, **o)
+    want = torch.tensor([float(v) for v in kto(X, divergence=point)], dtype=torch.float64)
+    torch.testing.assert_close(found, want, rtol=1e-11, atol=1e-12)
+    assert torch.equal(found, L.linear_kto(X, W, Y, SUMS, DESIRABLE, divergence=point, **o))
+    found.sum().backward()
+    assert z.grad is None
+    assert x.grad.any()

@@ -20,6 +20,7 @@ from types import SimpleNamespace
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = {".git", ".venv", ".venv-oldest", ".venv-release", ".venv-site", "build", "dist"}
+NO_END = "no end"
 START = 300  # seconds until the first test begins; a test has 30, and 20 times what it took
 
 
@@ -196,4 +197,4 @@ def noticed(
     failed = [(name, why) for name, _, outcome, why in told if outcome == "failed" and why]
     if failed:
         return ": ".join(failed[0]).splitlines()[0][:200]
-    return "no end" if status == -signal.SIGALRM else f"exit code {status}"
+    return NO_END if status == -signal.SIGALRM else f"exit code {status}"

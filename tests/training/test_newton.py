@@ -6,12 +6,14 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
+import torch
 from scipy.special import logsumexp
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data
 
 from xent.training import SoftmaxClassifier, TrainedModel
+from xent.training._fit import solve
 
 RNG = np.random.default_rng(0)
 
@@ -211,3 +213,35 @@ def test_one_class_that_weighs_something_is_refused():
         SoftmaxClassifier(optimizer="newton:C=1").fit(
             np.arange(20.0)[:, None], ["a", "b"] * 10, sample_weight=weight
         )
+
+
+@pytest.mark.parametrize("rounds", [1, 200])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_a_direction_that_has_not_arrived_is_taken_in_float64_alone(monkeypatch, kind, rounds):
+    """In float32 rounding may have won: the search begins anew with more digits."""
+    rng = np.random.default_rng(4)
+    X, y, weight = rng.normal(size=(30, 2)), rng.integers(0, 3, 30), rng.uniform(0.5, 2, 30)
+    problem = solve.Problem(X, y, weight, 3, 0.0, solve.Penalty(C=0.5))
+    W = torch.from_numpy(rng.normal(size=(3, 3)) @ (np.eye(3) - 1 / 3))  # as from 0 on
+    _, p = problem.score(W)
+    gradient = problem.gradient(W, p)
+    direction = solve.Direction(problem, kind)
+    monkeypatch.setattr(solve, "MOST_ROUNDS", rounds)
+    step = direction.find(gradient, p, 1e-5)
+    if rounds == 1 and kind == torch.float32:
+        assert step is None
+        return
+    assert step.dtype == torch.float64
+    # The Hessian written out: blocks of classes, the penalty on all but the intercepts.
+    centre, spread = X.mean(0), np.sqrt(X.var(0) + 2.0 / weight.sum())  # of columns and penalty
+    Z = np.column_stack([(X - centre) / spread, np.ones(30)])
+    H = np.kron(np.eye(3), np.diag([*(2.0 / spread**2), 0.0]))
+    for z, q, w in zip(Z, p.numpy(), weight, strict=True):
+        H += w * np.kron(np.diag(q) - np.outer(q, q), np.outer(z, z))
+    g, s = gradient.numpy().T.ravel(), step.numpy().T.ravel()
+    exact = -np.linalg.pinv(H) @ g
+    if rounds == 1:  # goes down, as far as the model does along it
+        assert g @ s < 0
+        assert g @ s + s @ H @ s == pytest.approx(0, abs=1e-9 * abs(g @ s))
+    else:
+        np.testing.assert_allclose(s, exact, rtol=1e-3, atol=1e-4 * np.abs(exact).max())

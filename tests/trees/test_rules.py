@@ -15,6 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from trees.conftest import GOLDEN
 from xent.trees import C45Classifier, ID3Classifier, TreeClassifier
 from xent.trees._kernels.prune import extra_errors
+from xent.trees._show.rules import Condition
 from xent.trees._show.simplify import Training, choose_subset, exception_bits
 from xent.trees._table.columns import Cases, FittedColumn
 
@@ -278,3 +279,21 @@ def test_bad_input():
         tree.to_ruleset(X, y, cf=1.5)
     with pytest.raises(ValueError, match="`y` must hold the classes of fit, got 7"):
         tree.to_ruleset(X, y + 7)
+
+
+@pytest.mark.parametrize(
+    ("told", "words", "or_missing"),
+    [
+        ({"high": 2.5}, "size <= 2.5", "(size <= 2.5 or missing)"),
+        ({"low": 2.5}, "size > 2.5", "(size > 2.5 or missing)"),
+        ({}, "size is known", "(size is known or missing)"),
+        ({"low": math.inf}, "never", "size is missing"),
+        ({"levels": ("a",)}, "size = a", "(size = a or missing)"),
+        ({"levels": ("a", "b", "c")}, "size in {a, b, … 1 more}", "(size in {a, b, … 1 more} or missing)"),
+        ({"levels": ()}, "never", "size is missing"),
+    ],
+)  # fmt: skip
+def test_a_condition_says_whether_missing_values_pass(told, words, or_missing):
+    columns = [FittedColumn("size", "name" if "levels" in told else "number")]
+    assert Condition(0, **told).words(columns, 2) == words
+    assert Condition(0, **told, missing=True).words(columns, 2) == or_missing

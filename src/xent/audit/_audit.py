@@ -125,7 +125,7 @@ def _reading(paths: list[Path], config: Config, ran: SeenCalls | None) -> Script
         if kept > KEPT_CODE:
             read_files.forget_trees()
             kept = 0
-        for one in _broken(source):
+        for one in _broken(source, config):
             read_files.add(one)
         if not SPEAKS_OF_LOSSES.search(source.text):
             continue
@@ -147,12 +147,20 @@ def _folder(given: list[Path]) -> Path:
     return first if first.is_dir() else first.parent
 
 
-def _broken(source: Script) -> list[Finding]:
-    found = []
+def _broken(source: Script, config: Config) -> list[Finding]:
+    found, level = [], config.levels.get("X000")
     for line, column, reason in source.broken:
         cell, shown, _ = source.position(line, 0)
         found.append(
-            finding("X000", source.shown, shown, column, cell=cell, reason=reason.rstrip("."))
+            finding(
+                "X000",
+                source.shown,
+                shown,
+                column,
+                cell=cell,
+                level=level,
+                reason=reason.rstrip("."),
+            )
         )
     return found
 
@@ -205,7 +213,8 @@ def _unused(
         if idle or (not rules and not fired):
             column = source.ignores[raw][0]
             said = ", ".join(sorted(idle)) or "finding"
-            found.append(finding("X001", path, line, column, cell=cell, rules=said))
+            level = config.levels.get("X001")
+            found.append(finding("X001", path, line, column, cell=cell, level=level, rules=said))
     return found
 
 

@@ -122,14 +122,19 @@ def _read(folder: Path) -> Ignored | None:
     return Ignored(folder.resolve(), patterns)
 
 
+def _literal(text: str) -> str:
+    """Return what matches a text itself; behind a backslash any letter is itself."""
+    return re.escape(text.removeprefix("\\") if len(text) == 2 else text)
+
+
 def _pattern(text: str) -> re.Pattern[str]:
     """Translate a line of .gitignore: a slash inside ties it to the folder, ** crosses folders."""
     tied = "/" in text
-    text = text.lstrip("/")
-    parts = re.split(r"(\*\*/|/\*\*|\*|\?|\[[^\]]*\])", text)
-    made = {"**/": "(?:.*/)?", "/**": "/.*", "*": "[^/]*", "?": "[^/]"}
+    text = re.sub(r"(\*\*/)+", "**/", text.lstrip("/"))
+    parts = re.split(r"(^\*\*/|/\*\*/|/\*\*$|\*|\?|\\.|\[[!^]?\]?[^\]]*\])", text)
+    made = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.*", "*": "[^/]*", "?": "[^/]"}
     body = "".join(
-        made.get(part, part.replace("[!", "[^") if part.startswith("[") else re.escape(part))
+        made.get(part, re.sub(r"^\[[!^]", "[^/", part) if part[:1] == "[" else _literal(part))
         for part in parts
     )
     try:

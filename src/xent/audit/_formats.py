@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from xent.audit._catalogue import RULES
 from xent.audit._finding import Finding
@@ -23,10 +25,15 @@ def github(report: AuditReport, notes: bool) -> str:
     kinds = {"error": "error", "warning": "warning", "note": "notice"}
     lines = [
         f"::{kinds[one.level]} file={_escaped(one.path, True)},line={one.line},col={one.column},"
-        f"title={one.rule} {one.name}::{_escaped(one.message + ' Fix: ' + one.fix)}"
+        f"title={one.rule} {one.name}::{_escaped(f'{_cell(one)}{one.message} Fix: {one.fix}')}"
         for one in shown(report, notes)
     ]
     return "\n".join([*lines, summary(report, notes)])
+
+
+def _cell(one: Finding) -> str:
+    """Say in which cell of a notebook a line stands: that of its file is another."""
+    return "" if one.cell is None else f"In cell {one.cell}: "
 
 
 def _escaped(value: str, in_property: bool = False) -> str:
@@ -48,6 +55,7 @@ def sarif(report: AuditReport, notes: bool) -> str:
                 "rules": [_sarif_rule(rule) for rule in rules],
             }
         },
+        "columnKind": "unicodeCodePoints",
         "results": [_sarif_result(one, rules.index(one.rule)) for one in findings],
     }
     return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": [run]}, indent=2)
@@ -66,16 +74,16 @@ def _sarif_rule(rule: str) -> dict[str, Any]:
 
 
 def _sarif_result(one: Finding, index: int) -> dict[str, Any]:
-    where = f"In cell {one.cell}: " if one.cell is not None else ""
+    path = quote(one.path.replace(os.sep, "/"), errors="surrogateescape")
     return {
         "ruleId": one.rule,
         "ruleIndex": index,
         "level": one.level,
-        "message": {"text": f"{where}{one.message}. Fix: {one.fix}"},
+        "message": {"text": f"{_cell(one)}{one.message}. Fix: {one.fix}"},
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": one.path.replace("\\", "/")},
+                    "artifactLocation": {"uri": path},
                     "region": {"startLine": one.line, "startColumn": one.column},
                 }
             }

@@ -1,5 +1,7 @@
 """What reading learns of a run: installed files, and the functions that calls led to."""
 
+from pathlib import Path
+
 import pytest
 
 from audit.run.test_run_scripts import PRELUDE
@@ -53,3 +55,48 @@ def test_a_call_that_led_to_two_functions_says_nothing(tmp_path):
     assert calls.function(tmp_path / "train.py", 3, 1) is None
     calls.add(call, (str(file), "second"))
     assert calls.function(tmp_path / "train.py", 3, 9) is None
+
+
+TRAINER = """\
+import torch
+class LightningModule(torch.nn.Module):
+    pass
+def fit(model, loader):
+    step, end = "validation_step", "on_validation_epoch_end"
+    with torch.no_grad():
+        for i, batch in enumerate(loader):
+            getattr(model, eval("step"))(batch, i)
+        getattr(model, eval("end"))()
+"""
+STEPS = """\
+import torch
+from trainer_of_{n} import LightningModule
+class Model(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.left = torch.nn.Linear(4, 3), []
+    def validation_step(self, batch, i):
+        x, y = batch
+        loss = torch.nn.functional.mse_loss(self.fc(x), y)
+        self.left.append(loss)
+        return loss
+    def on_validation_epoch_end(self):
+        print(torch.stack(self.left).mean())
+        self.left.clear()
+"""
+
+
+@pytest.mark.parametrize(("n", "found"), [(25, [("model_of_25.py", 13)]), (30, [])])
+def test_steps_that_a_trainer_calls_in_an_imported_file(n, found, tmp_path):
+    (tmp_path / f"trainer_of_{n}.py").write_text(TRAINER)
+    (tmp_path / f"model_of_{n}.py").write_text(STEPS.format(n=n))
+    script = tmp_path / "train.py"
+    script.write_text(
+        PRELUDE + f"from model_of_{n} import Model\nfrom trainer_of_{n} import fit\n"
+        f"data = TensorDataset(torch.randn({n}, 4), torch.randn({n}, 3))\n"
+        "fit(Model(), DataLoader(data, batch_size=10))\n"
+    )
+    report = program.run(script, [], Config()).report
+    told = [one for one in report.findings if one.rule == "X402"]
+    assert [(Path(one.path).name, one.line) for one in told] == found
+    assert all(one.seen.startswith("2 batches of 10, 1 of 5") for one in told)

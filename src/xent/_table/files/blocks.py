@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
 from xent import _check
@@ -27,6 +28,7 @@ TEXT_OR_NAME = re.compile(
     rb'"((?:[^"\\]|\\.)*)"(\s*:)?'
 )  # a text, and whether it is the name of a value
 COUNTED_SINGLY = 8  # that are counted one by one
+IN_ROW = re.compile(r"(.*?)\.? in row (\d+)")
 MISFIT = re.compile(r"In CSV column #(\d+): .*CSV conversion error to (\S+): invalid value '(.*)'")
 
 
@@ -193,13 +195,36 @@ def wider_type(kind: str, value: str, *, exact: bool) -> Any:
     return pa.timestamp("ns") if dates and pa.types.is_temporal(found) else None
 
 
-def check_json(data: bytes, path: str | os.PathLike[str]) -> None:
+def parse_json(data: bytes, first: int = 1, schema: Any = None) -> Any:
+    """Read JSON lines, the first of them with its number in the file; an error names the line."""
+    import pyarrow as pa
+    import pyarrow.json
+
+    options = pyarrow.json.ParseOptions(explicit_schema=schema)
+    try:
+        return pyarrow.json.read_json(pa.BufferReader(data), parse_options=options)
+    except pa.ArrowInvalid as error:
+        # Arrow counts rows from 0 in blocks of its own. In one block of all they are those of data.
+        one = pyarrow.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, 2**31 - 1))
+        said = str(error)
+        try:
+            pyarrow.json.read_json(pa.BufferReader(data), one, options)
+        except pa.ArrowInvalid as numbered:
+            said = str(numbered)
+        if found := IN_ROW.fullmatch(said):
+            lines = (number for number, line in enumerate(BytesIO(data), first) if line.strip())
+            line = next(islice(lines, int(found[2]), None), None)
+            said = f"{found[1]} in line {line}" if line else said
+        raise pa.ArrowInvalid(said) from None
+
+
+def check_json(data: bytes, path: str | os.PathLike[str], first: int = 1) -> None:
     """Refuse what pyarrow's parser takes though it is no UTF-8, or nests so deeply as to end it."""
     data.decode()  # the error's words are its catcher's
     _check_names(data, path)
     if data.count(b"[") + data.count(b"{") <= MOST_NESTED:
         return
-    for number, line in enumerate(data.splitlines(), 1):
+    for number, line in enumerate(data.splitlines(), first):
         if len(line) <= MOST_NESTED or line.count(b"[") + line.count(b"{") <= MOST_NESTED:
             continue
         depth = deepest = 0
@@ -249,41 +274,53 @@ def mostly_empty(path: str | os.PathLike[str], names: int, rows: int) -> ValueEr
     return _check.cannot(f"{str(path)!r} cannot be read", because, advice)
 
 
+def _undated(schemas: list[Any]) -> list[Any]:
+    """Return schemas in which what looks like a date is text where the column is text elsewhere."""
+    import pyarrow as pa
+
+    texts = {f.name for schema in schemas for f in schema if pa.types.is_string(f.type)}
+
+    def plain(field: Any) -> Any:
+        dated = pa.types.is_timestamp(field.type) and field.name in texts
+        return field.with_type(pa.string()) if dated else field
+
+    return [pa.schema([plain(field) for field in schema]) for schema in schemas]
+
+
 def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
     """Read JSON lines block by block: once for the types of all blocks together, once for good.
 
     Where ``exact``, whole numbers that 64 bits do not hold are refused: they come as floats.
     """
     import pyarrow as pa
-    import pyarrow.json
 
-    def blocks() -> Iterator[bytes]:
+    def blocks() -> Iterator[tuple[int, bytes]]:
+        """Yield the number of a block's first line, and the block."""
         rest, done = b"", 0
         with unpacked(path) as file:
             while found := file.read(dialect.READ_BYTES):
                 lines, line, rest = (rest + found).rpartition(b"\n")
-                done += lines.count(b"\n") + len(line)
+                first, done = done + 1, done + lines.count(b"\n") + len(line)
                 if len(rest) > dialect.READ_BYTES:
                     because = f"line {done + 1} is longer than {dialect.READ_BYTES >> 20} MB"
                     raise _check.cannot(f"{str(path)!r} cannot be read as JSON lines", because)
                 if line:
-                    yield lines + line
+                    yield first, lines + line
             if rest.strip():
-                yield rest
+                yield done + 1, rest
 
     schemas, rows = [], 0
-    for block in blocks():
-        check_json(block, path)
+    for first, block in blocks():
+        check_json(block, path, first)
         rows = max(rows, block.count(b"\n") + 1)
-        schemas.append(pyarrow.json.read_json(pa.BufferReader(block)).schema)
+        schemas.append(parse_json(block, first).schema)
     if not schemas:
         return
-    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    schema = pa.unify_schemas(_undated(schemas), promote_options="permissive")
     if len(schema) > names_allowed(rows, dialect.READ_BYTES):
         raise mostly_empty(path, len(schema), rows)
-    options = pyarrow.json.ParseOptions(explicit_schema=schema)
-    for block in blocks():
-        table = pyarrow.json.read_json(pa.BufferReader(block), parse_options=options)
+    for first, block in blocks():
+        table = parse_json(block, first, schema)
         if exact and LONG.search(block):
             for name in (n for piece in table.to_batches() for n in _huge(piece)):
                 because = f"column {name!r} holds whole numbers that 64 bits do not hold"

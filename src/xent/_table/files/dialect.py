@@ -7,6 +7,7 @@ to be is refused with the line where that shows.
 
 import codecs
 import gzip
+import io
 import os
 import re
 import zlib
@@ -183,11 +184,29 @@ def _with_line(path: str | os.PathLike[str], kind: str, error: object, csv: Csv 
         return error
     try:
         with pa.input_stream(os.fspath(path), compression="detect") as file:
-            for _ in open_csv(file, kind, {}, csv, threads=False):  # one thread counts lines
+            for _ in open_csv(file, kind, {}, csv, threads=False):  # one thread counts rows
                 pass
     except (pa.ArrowInvalid, OSError, UnicodeError) as numbered:
-        return str(numbered).replace("Row #", "line ")
+        said = str(numbered)
+        if row := re.search(r"Row #(\d+)", said):
+            line = _line_of_row(path, int(row[1]), (csv or Csv()).encoding)
+            return said.replace(row[0], f"line {line}", 1)
+        return said
     return error
+
+
+def _line_of_row(path: str | os.PathLike[str], row: int, encoding: str) -> int:
+    """Return the line on which a row begins: empty lines are none, a text may take several."""
+    import pyarrow as pa
+
+    rows, within = 0, False
+    with pa.input_stream(os.fspath(path), compression="detect") as file:
+        for number, line in enumerate(io.TextIOWrapper(file, encoding), 1):
+            rows += not within and line != "\n"
+            if rows == row:
+                return number
+            within ^= line.count('"') % 2 == 1
+    return row
 
 
 def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, bytes]:

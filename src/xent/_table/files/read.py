@@ -7,7 +7,7 @@ from typing import Any
 
 from xent._optional import need
 from xent._table.files.arrow import read_arrow, scan_arrow
-from xent._table.files.blocks import check_json, read_csv, scan_csv, scan_json
+from xent._table.files.blocks import check_json, parse_json, read_csv, scan_csv, scan_json
 from xent._table.files.columns import require, text_blocks
 from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
 from xent._table.files.endings import (
@@ -98,16 +98,14 @@ def _read_json(path: str | os.PathLike[str]) -> Any:
     every value after it stands in another place.
     """
     import pyarrow as pa
-    import pyarrow.json
 
     with unpacked(path) as file:
         data = b"".join(iter(lambda: file.read(READ_BYTES), b""))
     check_json(data, path)
-    table = pyarrow.json.read_json(pa.BufferReader(data))
+    table = parse_json(data)
     if not any(map(pa.types.is_nested, table.schema.types)):
         return table
-    options = pyarrow.json.ParseOptions(explicit_schema=table.schema)
-    return pyarrow.json.read_json(pa.BufferReader(data), parse_options=options)
+    return parse_json(data, schema=table.schema)
 
 
 def scan(
@@ -243,7 +241,7 @@ def _damage() -> tuple[type[Exception], ...]:
     import pyarrow as pa
 
     return (
-        pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError,
+        pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError, pa.ArrowTypeError,
         OSError, UnicodeError,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ After a run the modules are loaded, and say themselves where their code stands.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
@@ -14,6 +15,7 @@ from types import FunctionType
 # What reading knows by its names (torchmetrics' MeanMetric, timm's models), or holds no losses.
 NOT_READ = {"apex", "peft", "timm", "torchmetrics", "xent"}
 NOT_READ |= {"matplotlib", "PIL", "scipy", "tensorboard", "wandb", "yaml"}
+DRIVEN = "LightningModule"  # the base of what a trainer drives
 INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -62,3 +64,20 @@ def definition(module: str, name: str) -> tuple[Path, str] | None:
         return None
     path = _code(found.__module__)
     return (path, found.__qualname__) if path is not None else None
+
+
+def driven(names: Iterable[str]) -> list[Path]:
+    """Return the files of modules with steps that a trainer calls: no line shows the calls."""
+    found: dict[Path, None] = {}
+    for name in sorted(names):
+        path = file(name) if name != "__main__" else None
+        if path is None:
+            continue
+        for one in list(vars(sys.modules[name]).values()):
+            if isinstance(one, type) and one.__module__ == name and _is_driven(one):
+                found[path] = None
+    return list(found)
+
+
+def _is_driven(made: type) -> bool:
+    return DRIVEN in (base.__name__ for base in type.mro(made)[1:])

@@ -52,7 +52,9 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
     """Make the loop over something."""
     inner = bare(source)
     if isinstance(inner, Instance):  # a loader around a loader
-        inner = bare(of_method(run, inner, "__iter__", node) or inner)
+        given = bare(of_method(run, inner, "__iter__", node) or inner)
+        unread = isinstance(given, Opaque) and _counts_batches(run, inner, node)
+        inner = inner if unread else given
     kind, step, trained = "batches", None, False
     if isinstance(inner, Made) and inner.name == "range":
         kind = "range"
@@ -75,6 +77,14 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
         kind = "items"
     depth = len(run.conditions)
     return Loop(node, run.frame.module, inner, run.frame, kind, trained, depth=depth, step=step)
+
+
+def _counts_batches(run: Walk, loader: Instance, node: ast.AST) -> bool:
+    """Whether a loader of the script's own has a length that is divided by the size of a batch."""
+    length = of_method(run, loader, "__len__", node)
+    if isinstance(length, Made) and length.args and length.name.rpartition(".")[2] == "ceil":
+        length = length.args[0]
+    return isinstance(length, Expression) and length.operator in ("/", "//")
 
 
 def of_method(run: Walk, instance: Instance, name: str, node: ast.AST) -> Value | None:
@@ -193,8 +203,7 @@ def _collated(run: Walk, loop: Loop, source: Made) -> Value:
 def leave(run: Walk, loop: Loop) -> None:
     """End a loop: what was left in evaluation mode is trained so in the next round."""
     run.loops.pop()
-    if loop.losses:
-        run.past.append(loop)
+    run.past.append(loop)
     seen: set[int] = set()
     for forward in run.forwards:
         module = forward.module
@@ -233,6 +242,15 @@ def is_batch_size(value: Value) -> bool:
     return isinstance(value, Opaque) and BATCH_SIZE.fullmatch(value.name) is not None
 
 
+def sizes_of(loop: Loop, divisor: Value, node: ast.AST) -> bool:
+    """Whether a divisor is the size that a loop's batches have, and is called so."""
+    said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+    name = ast.unparse(said).rpartition(".")[2] if isinstance(said, ast.expr) else ""
+    if BATCH_SIZE.fullmatch(name) is None:
+        return False
+    return is_batch_size(divisor) or divisor == nominal(loop)
+
+
 def dataset(source: Value | None) -> Value | None:
     """Return the data set of a loader."""
     if isinstance(source, Made) and source.name.endswith("DataLoader"):
@@ -242,6 +260,69 @@ def dataset(source: Value | None) -> Value | None:
     if isinstance(source, External):
         return External(f"{source.name}.dataset")
     return source.attrs.get("dataset") if isinstance(source, Made) else None
+
+
+def may_leave(loop: Loop) -> bool:
+    """Whether a loop may be left, or go on to its next round, before a round is at its end."""
+    return any(isinstance(part, ast.Break | ast.Continue) for part in ast.walk(loop.node))
+
+
+def all_or_none(loop: Loop, branches: tuple[tuple[int, bool], ...]) -> bool:
+    """Whether a branch is taken in all rounds of a loop or in none: ``if criterion:``."""
+    inside = list(ast.walk(loop.node))
+    tests = {id(part): part.test for part in inside if isinstance(part, ast.If)}
+    stored = {
+        ast.unparse(part)
+        for part in inside
+        if isinstance(part, ast.Name | ast.Attribute) and isinstance(part.ctx, ast.Store)
+    }
+    for branch, _ in branches:
+        parts = list(ast.walk(tests[branch])) if branch in tests else []
+        if not parts or not all(isinstance(part, FIXED) for part in parts):
+            return False
+        if any(isinstance(p, ast.Name | ast.Attribute) and ast.unparse(p) in stored for p in parts):
+            return False
+    return True
+
+
+# What a condition is made of that no round changes, if it does not set the names in it.
+FIXED = (
+    ast.Name,
+    ast.Attribute,
+    ast.Constant,
+    ast.Compare,
+    ast.BoolOp,
+    ast.UnaryOp,
+    ast.boolop,
+    ast.unaryop,
+    ast.cmpop,
+    ast.expr_context,
+)
+
+
+def left_early(loop: Loop) -> bool:
+    """Whether a loop is left after a fixed number of rounds, before a smaller last batch.
+
+    ``if i >= 2: break``: the number stands in the code, and the index counts the rounds.
+    """
+    target = getattr(loop.node, "target", None)
+    index = target.elts[0] if isinstance(target, ast.Tuple | ast.List) and target.elts else None
+    over = getattr(loop.node, "iter", None)
+    counted = isinstance(over, ast.Call) and ast.unparse(over.func) == "enumerate"
+    if not counted or not isinstance(index, ast.Name):
+        return False
+    for part in getattr(loop.node, "body", ()):
+        test = part.test if isinstance(part, ast.If) else None
+        if not isinstance(test, ast.Compare) or not isinstance(part.body[-1], ast.Break):
+            continue
+        left, right = test.left, test.comparators[0]
+        if isinstance(left, ast.BinOp) and isinstance(left.right, ast.Constant):
+            left = left.left  # i + 1
+        named = isinstance(left, ast.Name) and left.id == index.id
+        reached = isinstance(test.ops[0], ast.GtE | ast.Gt | ast.Eq)
+        if named and reached and isinstance(right, ast.Constant):
+            return True
+    return False
 
 
 def is_batches(loop: Loop) -> bool:

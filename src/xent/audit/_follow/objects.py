@@ -168,7 +168,7 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
             return made
         return _any_of(run, holder)
     if isinstance(holder, Loss) and holder.assumed and name not in (0, None):
-        return holder if "loss" in str(name) else Opaque(str(name))
+        return holder if "loss" in str(name) or name == "total" else Opaque(str(name))
     if isinstance(holder, Loss | BatchSize | Length | Index | Zero):
         return holder
     if isinstance(holder, Tensor):

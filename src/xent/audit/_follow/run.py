@@ -109,7 +109,7 @@ class Walk:
         self.steps = 0
         self.without_grad = 0
         self.flags: set[str] = set()
-        self.past: list[Loop] = []  # loops that ended, in which losses were computed
+        self.past: list[Loop] = []  # loops that ended
         self.instances: list[Instance] = []
         self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
         self.made: dict[Value, Instance] = {}  # of classes that only the run saw made
@@ -246,6 +246,10 @@ def _joined_totals(values: list[Value]) -> list[Value]:
             if reset and not total.emptied:
                 return [replace(total, emptied=True)]
             return [total]
+    if len(totals) == len(values) == 2:
+        both = _added_either_way(*totals)
+        if both is not None:
+            return [both]
     lists = [v for v in values if isinstance(v, Sequence)]
     if len(lists) == len(values) and len(lists) > 1:
         full = [v for v in lists if v.total is not None or v.items]
@@ -258,3 +262,22 @@ def _joined_totals(values: list[Value]) -> list[Value]:
             carried = any(v.carried for v in losses)
             return [first.but(grad=any(v.grad for v in losses), carried=carried)]
     return values
+
+
+def _added_either_way(one: Total, other: Total) -> Total | None:
+    """Return a total to which a loss is added in a branch, and as such a one in its else."""
+    if not one.under or not other.under or one.under[:-1] != other.under[:-1]:
+        return None
+    (branch, truth), (opposite, untruth) = one.under[-1], other.under[-1]
+    if branch != opposite or truth == untruth or one.loops != other.loops:
+        return None
+    if one.start is not other.start or one.emptied or other.emptied:
+        return None
+    first, second = one.term, other.term
+    if isinstance(first, Loss) and isinstance(second, Loss):
+        traits = ("scale", "by_hand", "exp", "supposed", "assumed")
+        if any(getattr(first, one) != getattr(second, one) for one in traits):
+            return None
+    elif not isinstance(first, Const) or first != second:
+        return None
+    return replace(one, under=one.under[:-1], kept=one.kept or other.kept)

@@ -13,7 +13,7 @@ from xent.audit._finding import Finding, finding
 from xent.audit._follow import loaded, loops, steps
 from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
-from xent.audit._follow.pytorch import layers
+from xent.audit._follow.pytorch import layers, unread_losses
 from xent.audit._follow.run import STEPS, CallFrame, Pending, Walk, Walker
 from xent.audit._follow.values import Class, Function, Instance, Loop, Mode, Opaque, Place, Value
 from xent.audit._source import Script
@@ -167,9 +167,29 @@ def _follow(run: Walk, function: Function) -> None:
     run.frames.append(CallFrame(module, module.names, []))
     run.loops, run.conditions, run.without_grad = [], [], 0
     try:
-        calls.call_function(run, function, [], {}, function.node)
+        calls.call_function(run, function, [], _given(function), function.node)
     finally:
         run.frames.pop()
+
+
+def _given(function: Function) -> dict[str, Value]:
+    """Return the criteria that a caller may pass to a function, where without one they are None."""
+    code = function.node
+    spec = code.args
+    last = [*spec.posonlyargs, *spec.args][-len(spec.defaults) :] if spec.defaults else []
+    given = dict(zip((a.arg for a in last), spec.defaults, strict=True))
+    given |= {a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d}
+    stored = {p.id for p in ast.walk(code) if isinstance(p, ast.Name) and _is_stored(p)}
+    return {
+        name: Opaque(name)
+        for name, default in given.items()
+        if isinstance(default, ast.Constant) and default.value is None
+        if unread_losses.CRITERION.fullmatch(name) is not None and name not in stored
+    }
+
+
+def _is_stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def _modes(run: Walk) -> None:

@@ -321,6 +321,7 @@ class Loss(Value):
     grad: bool = True
     exp: bool = False
     nominal: bool = False
+    mean_part: bool = False  # a mean, to which something unknown was added
     by_hand: bool = False  # multiplied by the size of the batch where it was added
     weighted: bool = False
     accumulated: Value | None = None  # the steps of accumulation that it was divided by

@@ -22,6 +22,7 @@ from xent import _check
 from xent._signals import ENDING_SIGNALS, end
 from xent.audit._audit import ScriptsRead, reading
 from xent.audit._config import Config
+from xent.audit._follow.loaded import driven
 from xent.audit._report import AuditReport
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(script: Path, arguments: Sequence[str], config: Config, steps: int | Non
         raise _check.invalid("SCRIPT", "be a file that exists", repr(str(script)))
     folder = Path.cwd()
     found = reading([script], config)
-    watch = _Watch(steps)
+    watch, before = _Watch(steps), set(sys.modules)
     with _loads(watch.begin):
         code, interrupted = _as_main(script, arguments)
     watch.end()
@@ -86,7 +87,8 @@ def run(script: Path, arguments: Sequence[str], config: Config, steps: int | Non
         from xent.audit._run.settle import settled
 
         try:
-            found = _read_again(watch.observer, found, script, config, folder)
+            files = [script, *driven(set(sys.modules) - before)]
+            found = _read_again(watch.observer, found, files, config, folder)
             return Ran(settled(watch.observer, found, config, folder), code, interrupted)
         except Exception as error:
             watch.failed.append(f"the run (xent failed: {type(error).__name__}: {error})")
@@ -97,13 +99,13 @@ def run(script: Path, arguments: Sequence[str], config: Config, steps: int | Non
 
 
 def _read_again(
-    observer: Observer, before: ScriptsRead, script: Path, config: Config, folder: Path
+    observer: Observer, before: ScriptsRead, files: list[Path], config: Config, folder: Path
 ) -> ScriptsRead:
     """Read a script that ran, with what it has loaded; as it was, if it left nothing to read."""
     now = os.getcwd()
     try:
         os.chdir(folder)
-        return reading([script], config, ran=observer.seen_calls())
+        return reading(files, config, ran=observer.seen_calls())
     except (OSError, ValueError):
         return before
     finally:

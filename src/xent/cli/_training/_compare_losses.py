@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xent.cli._training._rows._prepared import Labelled
 
 COMPARED_LOSSES = "cross_entropy,binary_cross_entropy,mse_softmax,mse_sigmoid,double_softmax"
+JUDGED_SHARE = 0.2  # where nothing is said, and DATA has no part to hold out
 
 
 @with_options()
@@ -40,14 +41,14 @@ def compare_losses(
         ),
     ] = COMPARED_LOSSES,
     validation: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Rows to judge by: a share between 0 and 1 of each class, or a file with "
-            "the same columns. For MNIST's folder it is t10k-*, if both parts are "
+            "the same columns. By default 0.2; of MNIST's folder t10k-*, if both parts are "
             "there.",
             metavar="SHARE|FILE",
         ),
-    ] = "0.2",
+    ] = None,
     rates: Annotated[
         str, typer.Option(help="Learning rates from which each loss's own is chosen.")
     ] = "0.05,0.15,0.5,1.5,5,15,50",
@@ -90,9 +91,11 @@ def compare_losses(
         rows, held = read_labelled_images(data, size)
     else:
         rows = read_labelled(data, reading, target=target)
-    if held is None and share is not None:
+    if held is None and validation is None:
+        share = JUDGED_SHARE
+    if share is not None:
         rows, held = parted(rows, share, seed)
-    prepared = prepare(rows, None, 100)
+    prepared = prepare(rows)
     if held is None or file is not None:
         if isinstance(rows, LabelledTable):
             held = read_held_out(str(file), reading, rows, text_columns(prepared.encoder))

@@ -10,7 +10,7 @@ import typer
 from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._training._module._code import module_factory
+from xent.cli._training._module._code import code_of, module_factory
 
 GRAPH_ENDINGS = {".onnx": "onnx", ".pt2": "torch"}
 
@@ -54,7 +54,7 @@ def export(
     if kind is None:
         advice = "Or pass --format torch or --format onnx."
         raise _check.invalid("--output", "end in .pt2 or .onnx", repr(str(output)), advice)
-    _data.check_outputs([model], {"--output": output})
+    _data.check_outputs([model, code_of(module)], {"--output": output})
     with _data.words("format", "module", path="MODEL"):
         trained = TrainedModel.load(model, None if module is None else module_factory(module, 0))
         export_model(trained, output, kind)

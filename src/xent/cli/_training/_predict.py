@@ -12,7 +12,7 @@ from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._tables._load import EMBEDDED
 from xent.cli._tables._options import TableOptions, with_options
-from xent.cli._training._module._code import module_factory
+from xent.cli._training._module._code import code_of, module_factory
 from xent.cli._training._module._dense import predict_dense
 from xent.cli._training._rows._images import blocks, check_shape, read_part, size_of
 from xent.cli._training._rows._labelled import batches, check_ids, text_columns
@@ -24,6 +24,7 @@ from xent.cli._training._rows._multilabel import (
     truth_of_labels,
 )
 from xent.cli._training._scores import check_names, score_columns
+from xent.cli._training._typed import refuse_for_images
 from xent.cli._training._words import IMAGES_HELP
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def predict(
     from xent import _check, _table
     from xent.training import DenseClassifier, TrainedModel
 
-    _data.check_outputs([data, model], {"--output": output})
+    _data.check_outputs([data, model, code_of(module)], {"--output": output})
     with _data.words("module", path="MODEL"):
         trained = TrainedModel.load(model, None if module is None else module_factory(module, 0))
     if isinstance(trained.classifier, DenseClassifier):
@@ -129,8 +130,7 @@ def _pieces(
         if data in EMBEDDED or (Path(data).exists() and not is_images(data)):
             must = "hold images, as MODEL was trained on"
             raise _check.invalid("DATA", must, f"the table {data!r}")
-        if ids:
-            raise _check.invalid("--id", "go with a table", f"images in {data!r}")
+        refuse_for_images(data, {"--id": ids, **reading.given()})
         images = read_part(data, size)
         check_shape(images.images, trained.shape)
         for X, named, labels in blocks(images):

@@ -16,7 +16,7 @@ from xent.cli._help import one_of
 from xent.cli._tables._load import EMBEDDED
 from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._training._folds import FOLD, out_of_fold
-from xent.cli._training._module._code import module_factory
+from xent.cli._training._module._code import code_of, module_factory
 from xent.cli._training._module._dense import train_dense
 from xent.cli._training._rows._blocks import blocks_of, read_streamed
 from xent.cli._training._rows._images import image_words, read_labelled_images, read_part, size_of
@@ -27,7 +27,7 @@ from xent.cli._training._rows._labelled import (
     text_columns,
 )
 from xent.cli._training._rows._multilabel import check_label_names
-from xent.cli._training._rows._prepared import Prepared, prepare
+from xent.cli._training._rows._prepared import OWN_LEVELS, Prepared, prepare
 from xent.cli._training._said import (
     say_how_it_was_streamed,
     say_what_is_read,
@@ -102,7 +102,7 @@ def train(
     ] = None,
     max_levels: Annotated[
         int, typer.Option(help="How many names of one column have a feature of their own.")
-    ] = 100,
+    ] = OWN_LEVELS,
     loss: Annotated[
         str | None,
         typer.Option(
@@ -268,6 +268,15 @@ def train(
     predictions = out_of_fold_file(folds, out_of_fold_, validation)
     check_multilabel(multilabel, target, label_separator, class_weight)
     check_buffer(buffer, share, folds, multilabel, drop_missing_target)
+    of_tables = {
+        "--features": features,
+        "--drop-missing-target": drop_missing_target,
+        "--scale": scale,
+        "--max-levels": None if max_levels == OWN_LEVELS else max_levels,
+        "--weights": weights,
+        "--id": ids,
+        **reading.given(),
+    }
     check_dense(
         dense,
         ignore,
@@ -275,23 +284,18 @@ def train(
         {
             "--target": target,
             "--multilabel": multilabel,
-            "--features": features,
-            "--drop-missing-target": drop_missing_target,
-            "--scale": scale,
-            "--weights": weights,
-            "--id": ids,
+            **of_tables,
             "--folds": folds,
             "--hidden": hidden,
             "--download": download,
             "--buffer": buffer,
             "--image-size": image_size,
-            **reading.given(),
         },
     )
     seconds = seconds_of(checkpoint_every)
     outputs = {"--model": model, "--checkpoint": checkpoint, "--out-of-fold": predictions}
     outputs["--log"] = log
-    _data.check_outputs([data, file], outputs)
+    _data.check_outputs([data, file, code_of(module)], outputs)
     from xent.training import DenseClassifier, MultilabelClassifier, SoftmaxClassifier
     from xent.training._data.source import is_images
 
@@ -331,8 +335,7 @@ def train(
     size = size_of(image_size)
     images = data not in EMBEDDED and target is None and is_images(data)
     if images:
-        given = {"--features": features, "--weights": weights, "--scale": scale, "--id": ids}
-        refuse_for_images(data, {**given, **reading.given()})
+        refuse_for_images(data, of_tables)
         rows, held = read_labelled_images(data, size)
     else:
         if image_size is not None:

@@ -262,7 +262,7 @@ def write_log(path: str | os.PathLike[str], history: dict[str, list[float]]) -> 
         One entry an epoch each.
     """
     # One order, also where the history comes from a file.
-    names = sorted(history, key=lambda name: (name not in ("loss", "gradient_norm"), name))
+    names = sorted(history)
     lines = [",".join(["epoch", *names])]
     for epoch, values in enumerate(zip(*(history[name] for name in names), strict=True), 1):
         lines.append(",".join([str(epoch), *map(repr, map(float, values))]))

@@ -74,7 +74,7 @@ def binary(
         loss = "recon" if sign == "**" and left.applied == "difference" else left.loss
         return left.but(applied="", below=None, focal=focal, loss=loss)
     if isinstance(left, Loss):
-        return left.but(scale=None)
+        return left.but(scale=None, mean_part=False)
     return Expression(sign, left, right)
 
 
@@ -177,7 +177,12 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
                 return recursions.added(run, one)
             if _number(other) or isinstance(other, Zero):
                 return one
-            return one.but(supposed="loss") if run.ran else one.but(scale=None)
+            if run.ran:
+                return one.but(supposed="loss")
+            mean = (
+                one.scale == 0 and not one.assumed and isinstance(other, Opaque | Expression | Made)
+            )
+            return one.but(scale=None, mean_part=mean or one.mean_part)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "+")
@@ -313,10 +318,10 @@ def _focal(run: Walk, left: Value, right: Value, node: ast.AST) -> None:
 
 def _scaled(loss: Loss, other: Value) -> Value:
     if loss.accumulated is not None and other == loss.accumulated:
-        return loss.but(accumulated=None)
+        return loss.but(accumulated=None, weighted=False)
     if isinstance(other, BatchSize):
         if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
-            return loss.but(scale=None)
+            return loss.but(scale=None, mean_part=False)
         return loss.but(scale=loss.scale + 1, by_hand=True)
     if _is_nominal(other, loss.loop) and loss.scale == 0:
         return loss.but(nominal=True)
@@ -324,12 +329,12 @@ def _scaled(loss: Loss, other: Value) -> Value:
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
     if isinstance(other, Loss):
-        return loss.but(scale=None, weighted=True)
+        return loss.but(scale=None, weighted=True, mean_part=False)
     if isinstance(other, Opaque) and not SIZE.search(other.name):
         return loss.but(weighted=True)
     if _is_fraction(other):
         return loss.but(weighted=True)
-    return loss.but(scale=None, weighted=True)
+    return loss.but(scale=None, weighted=True, mean_part=False)
 
 
 def _is_fraction(value: Value) -> bool:
@@ -390,7 +395,7 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         return recursions.divided(run, left, right, run.place(node))
     if isinstance(right, BatchSize):
         if left.scale is None or (left.loop is not None and right.loop is not left.loop):
-            return left.but(scale=None)
+            return left.but(scale=None, mean_part=False)
         if left.scale == 0 and not left.grad and left.kind != "kl" and not left.weighted:
             averages.mean_over_batch(run, left, node)
             return left.but(scale=None)

@@ -40,7 +40,7 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
     if isinstance(term, Loss):
         # Steps of training are batches too; steps of a sequence or parts of a model are not: their
         # sum is still one batch's loss.
-        if not any(loops.is_batches(loop) or loop.trained for loop in entered):
+        if not any(_batches(run, loop) or loop.trained for loop in entered):
             outer = [loop for loop in run.loops if loop not in entered]
             scale = term.scale if all(map(loops.over_keys, entered)) else None
             return term.but(scale=scale, over=(), loop=outer[-1] if outer else None)
@@ -53,6 +53,17 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
     if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
         return Opaque("total")
     return Total(entered, term, run.place(node), start=zero, under=run.under())
+
+
+def _batches(run: Walk, loop: Loop) -> bool:
+    """Whether the rounds of a loop are batches.
+
+    Those of ``while True`` are, if nothing else gives batches, for a run that saw their sizes.
+    """
+    if loops.is_batches(loop):
+        return True
+    asks = loop.kind == "while" and run.ran and run.without_grad > 0
+    return asks and not any(map(loops.is_batches, run.loops))
 
 
 def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> Total | None:
@@ -142,10 +153,13 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     place = run.place_of_loop(node, loop)
     counted = _counted(run, total, divisor)
     if not counted:
+        if counters.one_fewer(run, total, divisor, place):
+            return Mean(total, divisor, loop)
         if isinstance(divisor, Expression) and divisor.operator == "*":
             windows.divided_twice(run, total, (divisor.left, divisor.right), node)
         elif not (
             _powered(run, total, divisor, place)
+            or counters.of_one_batch(run, total, divisor, node, place)
             or counters.too_many(run, total, divisor, node, place)
             or counters.of_another_loader(run, total, divisor, place)
         ):
@@ -188,7 +202,7 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
             return "padded"
         return "padded" if size is not None and divisor.term == size else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]
-    if len(total.under) > loop.depth:
+    if len(total.under) > loop.depth and not loops.all_or_none(loop, total.under[loop.depth :]):
         return ""  # added in some rounds only
     if isinstance(divisor, Index):
         if divisor.loop is not loop or outer:
@@ -258,6 +272,8 @@ def _judge(
             fix="total += loss.item() * accumulation_steps",
         )
         return
+    if term.mean_part and term.scale is None and counted == "batches":
+        _batch_means(run, term, loop, place, "")  # whatever was added to the mean
     if term.scale is None or sizes.batches_of_one(loop):
         return
     if counted in BATCH_QUOTIENTS:
@@ -330,15 +346,19 @@ def _where(term: Loss) -> str:
 
 def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
-    if not loops.is_batches(loop):
+    asked = loop.kind == "while" and run.ran
+    if not (loops.is_batches(loop) or asked) or loops.left_early(loop):
         return
     even = sizes.even(run, loop)
     if even and (not run.ran or sizes.surely_even(run, loop)):
         return
     last = None if even else sizes.last_batch(run, loop)
     facts = {"over": over, "size": "len(x)", "loop": loop, "seen": last}
-    facts["supposed"] = "sizes" if even else ""
-    run.report("X402", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
+    facts["supposed"] = "loss" if asked else "sizes" if even else ""
+    # A run sees the sum of each batch, where a line divides it by the batch.
+    by_hand = term.features == "sum" and not term.assumed and not term.supposed
+    about = () if by_hand else (term.place,)
+    run.report("X402", place, losses=about, **facts)  # type: ignore[arg-type]
 
 
 def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: object) -> None:

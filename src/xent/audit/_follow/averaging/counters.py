@@ -9,11 +9,13 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
+from xent.audit._follow import loops
 from xent.audit._follow.averaging import sizes, windows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Expression,
     Length,
     Loop,
     Loss,
@@ -59,6 +61,26 @@ def too_many(run: Walk, total: Total, counter: Value, node: ast.AST, place: Plac
     return True
 
 
+def one_fewer(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
+    """X403: the losses of all batches are divided by one fewer than there are batches."""
+    loop, less = total.loops[-1], isinstance(divisor, Expression) and divisor.operator == "-"
+    if not less or divisor.right != Const(1) or total.loops[:-1]:  # type: ignore[attr-defined]
+        return False
+    whole = loop.kind == "batches" and not run.is_open(loop) and not loops.may_leave(loop)
+    if not whole or loops.counts(divisor.left, loop) != "batches":  # type: ignore[attr-defined]
+        return False
+    if len(total.under) > loop.depth or total.emptied:
+        return False  # added in some rounds only
+    run.report(
+        "X403",
+        place,
+        count="all batches'",
+        divisor="one fewer than there are",
+        fix="divide by the number of batches: len(loader)",
+    )
+    return True
+
+
 def of_another_loader(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
     """X403: one of two loaders counts, where there are as many rounds as the shorter has."""
     rounds = total.loops[-1].source
@@ -74,6 +96,24 @@ def of_another_loader(run: Walk, total: Total, divisor: Value, place: Place) -> 
         count=f"as many batches' as the {which} loader has",
         divisor=f"{sizes.name(divisor)}, which may be another",
         fix=f"divide by {rounds.name}(...), the number of rounds",
+    )
+    return True
+
+
+def of_one_batch(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> bool:
+    """X403: the means of all batches are divided by the size of one of them."""
+    term, loop = total.term, total.loops[-1]
+    if not isinstance(term, Loss) or term.scale != 0 or not loops.is_batches(loop):
+        return False
+    if run.is_open(loop) or total.emptied or not loops.sizes_of(loop, divisor, node):
+        return False
+    run.report(
+        "X403",
+        place,
+        count="all batches'",
+        divisor="the size of one batch",
+        fix="divide by the number of batches: len(loader)",
+        level="warning" if term.assumed else None,
     )
     return True
 

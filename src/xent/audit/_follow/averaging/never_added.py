@@ -6,7 +6,7 @@ import ast
 
 from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
-from xent.audit._follow.values import Const, Index, Length, Loss, Total, Value, Zero
+from xent.audit._follow.values import Const, Index, Length, Loop, Loss, Total, Value, Zero
 
 
 def of_another_loop(run: Walk, total: Total, node: ast.AST) -> bool:
@@ -49,6 +49,17 @@ def last_divided(run: Walk, loss: Loss) -> None:
             run.report("X407", place, name="the loss", what=what, size="len(x)")
 
 
+def _given(run: Walk, loop: Loop, name: str) -> bool:
+    """Whether a loop without a loss gives a name a value, or another function may."""
+    if not name.isidentifier() or loop.frame is not run.frame:
+        return True
+    source = run.frame.module.source.tree
+    return any(
+        isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store)
+        for part in ast.walk(loop.node)
+    ) or any(isinstance(part, ast.Global | ast.Nonlocal) for part in ast.walk(source))
+
+
 def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
     """X407: a number that is still 0 is divided by the length of a loader with losses."""
     if not isinstance(divisor, Length) or zero.place is None:
@@ -56,6 +67,9 @@ def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
     parts = {ast.BinOp: "left", ast.AugAssign: "target"}
     name = ast.unparse(getattr(node, parts[type(node)])) if type(node) in parts else ""
     if "loss" in name.lower() and any(
-        loops.counts(divisor, loop) and loop not in zero.loops for loop in run.past
+        loops.counts(divisor, loop)
+        and loop not in zero.loops
+        and (loop.losses or (loop.kind == "batches" and not _given(run, loop, name)))
+        for loop in run.past
     ):
         run.report("X407", run.place(node), name=name, what="nothing is added to it", size="len(x)")

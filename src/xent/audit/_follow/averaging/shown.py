@@ -6,7 +6,7 @@ import ast
 import re
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import never_added
+from xent.audit._follow.averaging import never_added, sizes
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Choice,
@@ -78,7 +78,7 @@ def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, nod
     if shown.over:
         never_added.last_divided(run, shown)
         return
-    if loop.kind == "range" or shown.exp:
+    if loop.kind == "range" or shown.exp or sizes.one_batch(run, loop):
         return
     beside = f", shown as {label.strip(' :=')[-30:]!r}" if label.strip(" :=") else ""
     if average is None and loop.trained:

@@ -15,6 +15,7 @@ from xent.audit._follow.values import (
     Loop,
     Made,
     Opaque,
+    Sequence,
     Total,
     Value,
 )
@@ -49,14 +50,20 @@ def even(run: Walk, loop: Loop) -> bool:
     last = source.option("drop_last", 8)
     if last is not None and not (isinstance(last, Const) and not last.value):
         return True
-    size = loops.nominal(loop)
-    if size is None:
+    if loops.nominal(loop) is None:
         return True  # whatever its batch_sampler makes
+    return one_batch(run, loop) or divides(run, loop)
+
+
+def one_batch(run: Walk, loop: Loop) -> bool:
+    """Whether a loop's loader gives all samples at once."""
+    size = loops.nominal(loop)
     if isinstance(size, Length) or (isinstance(size, Opaque) and size.name == "0"):
-        return True  # len(x), x.shape[0]: one batch
+        return True  # len(x), x.shape[0]
     if isinstance(size, Const) and size.value is None:
         return True
-    return divides(run, loop)
+    whole, most = samples(run, loop), _number(size)
+    return whole is not None and most is not None and whole <= most
 
 
 def surely_even(run: Walk, loop: Loop) -> bool:
@@ -66,9 +73,8 @@ def surely_even(run: Walk, loop: Loop) -> bool:
 
 def divides(run: Walk, loop: Loop) -> bool:
     """Whether the size of a batch is known to divide the number of samples."""
-    whole, size = samples(run, loop), loops.nominal(loop)
-    guess = size.value if isinstance(size, Const) else _default(size)
-    return isinstance(guess, int) and guess > 0 and whole is not None and whole % guess == 0
+    whole, size = samples(run, loop), _number(loops.nominal(loop))
+    return whole is not None and size is not None and whole % size == 0
 
 
 def drops_last(loop: Loop) -> bool:
@@ -87,12 +93,12 @@ def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
     return any(word in text for word in ("loader", "_dl", "dl_", "_iter", "batches", "iterator"))
 
 
-def _default(size: Value | None) -> object:
-    """Return the default of an argument of the command line."""
+def _number(size: Value | None) -> int | None:
+    """Return the size of a batch, or the default of an argument of the command line."""
     if isinstance(size, Opaque):
-        default = size.parts.get("default")
-        return default.value if isinstance(default, Const) else None
-    return None
+        size = size.parts.get("default")
+    number = size.value if isinstance(size, Const) else None
+    return number if isinstance(number, int) and number > 0 else None
 
 
 def batches_of_one(loop: Loop) -> bool:
@@ -108,6 +114,8 @@ def samples(run: Walk, loop: Loop) -> int | None:
         held = (names.get(name) for names in (run.frame.names, run.frame.module.names))
         if data is not None and (getattr(data, "name", "") == name or any(h is data for h in held)):
             return size
+    if isinstance(data, Sequence) and data.items is not None:
+        return len(data.items)
     length = data.parts.get("length") if isinstance(data, Opaque) else _of_subset(data)
     if isinstance(length, Const) and isinstance(length.value, int):
         return length.value
@@ -133,11 +141,10 @@ def _of_subset(data: Value | None) -> Value | None:
 
 def last_batch(run: Walk, loop: Loop) -> str | None:
     """Say how many batches of which size there are, where it is known."""
-    whole, size = samples(run, loop), loops.nominal(loop)
-    guess = size.value if isinstance(size, Const) else _default(size)
-    if whole is None or not isinstance(guess, int) or guess < 1:
+    whole, size = samples(run, loop), _number(loops.nominal(loop))
+    if whole is None or size is None:
         return None
-    return f"{whole // guess} batches of {guess}, 1 of {whole % guess}"
+    return f"{whole // size} batches of {size}, 1 of {whole % size}"
 
 
 def name(value: Value) -> str:

@@ -28,7 +28,7 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place
     if not isinstance(term, Loss) or term.scale != 0 or term.weighted or total.emptied:
         return
     found = _every(run, loop)
-    if found is None:
+    if _of_steps(run, total, divisor, node, place) or found is None:
         return
     branch, every, remainder, offset, skips = found
     if isinstance(every, Const) and isinstance(divisor, Const) and every != divisor:
@@ -55,6 +55,35 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place
         )
     elif first == "one more":
         _report(run, place, f"in the first window {k} + 1", k, "(i + 1) % k == 0", "warning")
+
+
+def _of_steps(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> bool:
+    """X403: the losses of all rounds are divided by steps, of which several rounds make one."""
+    if not any(truth and emptied_in(branch, node) for branch, _, truth in run.conditions):
+        return False
+    for _, test, truth in reversed(run.conditions):
+        for part in _all(test) if truth else ():
+            if not isinstance(part, Expression) or part.operator not in ("==", "not"):
+                continue
+            rest = part.left
+            if not isinstance(rest, Expression) or rest.operator != "%" or rest.right != divisor:
+                continue
+            steps = rest.left
+            if (
+                isinstance(steps, Total)
+                and steps.term == Const(1)
+                and steps.loops[-1] is total.loops[-1]
+                and len(steps.under) > len(total.under)
+            ):
+                _report(
+                    run,
+                    place,
+                    "more than k",
+                    "k: all rounds are added, and the counter counts some of them",
+                    "count what is added: n += 1; then total / n",
+                )
+                return True
+    return False
 
 
 def divided_twice(run: Walk, total: Value, by: tuple[Value, Value], node: ast.AST) -> None:

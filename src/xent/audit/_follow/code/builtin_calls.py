@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,9 +12,12 @@ from xent.audit._follow.averaging import averages, counters, shown
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
+    Choice,
     Const,
     Dictionary,
+    External,
     Function,
+    Index,
     Instance,
     Length,
     Loss,
@@ -26,6 +30,8 @@ from xent.audit._follow.values import (
     Value,
     Zero,
 )
+
+LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
 
 LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value]
 
@@ -62,9 +68,12 @@ def _first(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AS
 def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """max(1, len(loader)): what the guard against zero leaves."""
     others = [a for a in args if not isinstance(a, Const | Zero)]
-    guarded = len(args) == 2 and len(others) == 1
-    if guarded and isinstance(others[0], Length | Total | BatchSize):
-        return others[0]
+    guarded = others[0] if len(args) == 2 and len(others) == 1 else None
+    if isinstance(guarded, Choice):  # n = 0, and what a loop made of it
+        counted = [one for one in guarded.options if not isinstance(one, Const | Zero)]
+        guarded = counted[0] if len(counted) == 1 else None
+    if isinstance(guarded, Length | Total | BatchSize | Index):
+        return guarded
     return Made("max", args, options)
 
 
@@ -165,6 +174,20 @@ def _none(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
     return Opaque("result")
 
 
+def _isinstance(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    """Whether a module of PyTorch's is of a class of PyTorch's; of others it is not known."""
+    module = args[0] if len(args) == 2 else None
+    if isinstance(module, Made) and module.name.startswith("torch.nn."):
+        kinds = (args[1].items or []) if isinstance(args[1], Sequence) else [args[1]]
+        names = [kind.name for kind in kinds if isinstance(kind, External)]
+        if module.name in names or "torch.nn.Module" in names:
+            return Const(True)
+        losses = [name for name in (module.name, *names) if LOSS_CLASS.fullmatch(name)]
+        if names and len(losses) == len(kinds) + 1:
+            return Const(False)  # of another loss
+    return Opaque("result")
+
+
 def _set_grad(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     return Made("torch.set_grad_enabled", args, options)
 
@@ -226,7 +249,7 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "tuple": _list,
     "dict": _dict,
     "getattr": _getattr,
-    "isinstance": _none,
+    "isinstance": _isinstance,
     "hasattr": _none,
     "enumerate": _made("enumerate"),
     "zip": _made("zip"),

@@ -16,6 +16,7 @@ from xent.audit._follow.values import (
     Dictionary,
     Expression,
     Function,
+    Instance,
     Loss,
     Opaque,
     Sequence,
@@ -135,6 +136,13 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
 }
 
 
+def _is_something(value: Value) -> bool:
+    """Whether a value is surely not None: a tensor, or what a loader gave as a batch."""
+    if isinstance(value, Opaque):
+        return value.batch is not None and value.made is None
+    return isinstance(value, Tensor | Loss | Instance | Sequence | Dictionary)
+
+
 def _compare(run: Walk, node: ast.Compare) -> Value:
     left = evaluate(run, node.left)
     rights = [evaluate(run, part) for part in node.comparators]
@@ -148,6 +156,8 @@ def _compare(run: Walk, node: ast.Compare) -> Value:
         if operator in ("in", "not in") and isinstance(right.value, str):
             inside = isinstance(left.value, str) and left.value in right.value
             return Const(inside == (operator == "in"))
+    if right == Const(None) and operator in ("is", "is not") and _is_something(left):
+        return Const(operator == "is not")
     if isinstance(left, Tensor | Loss):
         return Opaque("comparison", getattr(left, "batch", None))
     if operator in ("in", "not in") and isinstance(right, Sequence) and isinstance(left, Const):

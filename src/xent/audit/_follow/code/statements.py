@@ -144,7 +144,11 @@ def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
         if isinstance(target, ast.Starred):
             bind(run, target.value, Opaque("rest", getattr(value, "batch", None)))
         else:
-            bind(run, target, objects.item(run, value, Const(number)))
+            item = objects.item(run, value, Const(number))
+            if isinstance(item, Opaque) and isinstance(target, ast.Name):
+                returned = item.made is not None and item.batch is None
+                item.name = target.id if returned and item.name.isdigit() else item.name
+            bind(run, target, item)
 
 
 def assign(run: Walk, node: ast.Assign) -> Flow:

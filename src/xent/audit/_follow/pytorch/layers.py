@@ -204,6 +204,8 @@ def apply(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
         where = _in_place(run, made, node)
         options = {"dim": axis} if axis is not None and applied.endswith("softmax") else {}
         if applied == "Dropout":
+            if made.mode is not None and not made.mode.training:
+                return tensor  # it does nothing in evaluation
             return tensor.but(applied="Dropout", place=run.place(node), below=tensor)
         return tensors.activate(run, tensor, applied, [], options, where)
     if name in ("ModuleList", "ModuleDict"):
@@ -251,9 +253,11 @@ def _pretrained(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
             continue
         if isinstance(head, Made | Instance):
             items = [k for k in head.attrs if isinstance(k, tuple)]
-            if items and not head.name.startswith("torch.nn."):  # type: ignore[union-attr]
-                return run.call_value(head.attrs[items[-1]], [out], {}, node)
-            return run.call_value(head, [out], {}, node)
+            whole = not items or head.name.startswith("torch.nn.")  # type: ignore[union-attr]
+            before = len(run.forwards)
+            made_of = run.call_value(head if whole else head.attrs[items[-1]], [out], {}, node)
+            del run.forwards[before:]  # the model around it, which was noted, sets its mode
+            return made_of
     size = made.options.get("num_classes")
     return out.but(features=_int(size)) if size is not None else out
 

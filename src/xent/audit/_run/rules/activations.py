@@ -183,5 +183,7 @@ def no_axis(site: Site, dimensions: object) -> None:
         fact.facts = {"effect": "of 3 dimensions it takes axis 0, the batch"}
         fact.level = "error"
     else:
-        fact.facts = {"effect": f"of {dimensions} dimensions it takes axis {int(dimensions != 1)}"}
+        fact.facts = {
+            "effect": f"of {dimensions} dimensions it takes axis {int(dimensions not in (0, 1))}"
+        }
         fact.level = fact.level or "note"

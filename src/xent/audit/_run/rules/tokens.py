@@ -113,9 +113,10 @@ def _padding(
     weight = call.options.get("weight")
     fact = site.fact("X503")
     fact.looked += 1
-    pad = _trailing(target, ignored)
+    given = _without_ignored_end(target, ignored)
+    pad = _trailing(given, ignored)
     if pad is not None and counted:
-        run = _run_lengths(target, pad)
+        run = _run_lengths(given, pad)
         free = isinstance(weight, Tensor) and float(weight[pad]) == 0
         embedded = entered.padding == pad or _trailing(ids, -1) == pad
         if not free and embedded:
@@ -142,6 +143,12 @@ def _inside(ids: Tensor, pad: int) -> int:
     if int(run.max()) < 2 or 2 * int((run > 0).sum()) < len(ids):
         return 0
     return int(within.sum()) if bool((within.any(1) | (run == 0)).all()) else 0
+
+
+def _without_ignored_end(target: Tensor, ignored: int) -> Tensor:
+    """Leave out the last places that are ignored in all rows, as models that shift leave one."""
+    kept = (target != ignored).any(0).nonzero()
+    return target[:, : int(kept[-1]) + 1] if len(kept) else target
 
 
 def _run_lengths(rows: Tensor, pad: int) -> Tensor:

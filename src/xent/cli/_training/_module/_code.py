@@ -14,6 +14,11 @@ from typing import Any
 PASSED = ("features", "classes")  # what a factory is called with, where it asks for it
 
 
+def code_of(text: str | None) -> str | None:
+    """Return the file that ``FILE.py:NAME`` names, which no output may write over."""
+    return text and (text.rpartition(":")[0] or None)
+
+
 def module_factory(text: str, seed: int) -> Callable[..., Any]:
     """Run a file of Python, and return what makes its network of ``features=`` and ``classes=``.
 

@@ -11,7 +11,7 @@ from xent.cli._tables._load import EMBEDDED
 from xent.cli._tables._options import TableOptions
 from xent.cli._training._rows._images import LabelledImages
 from xent.cli._training._rows._labelled import LabelledTable, check_ids
-from xent.cli._training._rows._prepared import LARGEST_PIXEL, Prepared
+from xent.cli._training._rows._prepared import Prepared
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,18 +120,10 @@ def blocks_of(
     buffer_rows : int
         How many are shuffled at once.
     """
-    import numpy as np
-
     from xent.training import ArrayRows, ParquetRows
 
     if isinstance(rows, LabelledImages):
-
-        def scaled(X: NDArray[Any]) -> NDArray[Any]:
-            if X.dtype == np.uint8:
-                return np.asarray(np.divide(X, np.float32(LARGEST_PIXEL), dtype=np.float32))
-            return prepared.scaling.apply(X)  # type: ignore[union-attr]
-
-        return ArrayRows(rows.images.X, scaled, buffer_rows=buffer_rows)
+        return ArrayRows(rows.images.X, prepared.pixels, buffer_rows=buffer_rows)
     columns = list(rows.features.column_names)
 
     def encode(table: Any) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from xent.cli._training._rows._labelled import LabelledTable
 from xent.cli._training._words import train_words
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from xent.cli._training._rows._multilabel import LabelColumns
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Labelled = LabelledTable | LabelledImages
 
 LARGEST_PIXEL = 255.0
+OWN_LEVELS = 100  # names of one column that have a feature each, where nothing is said
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,20 @@ class Prepared:
 
     def numbers(self, rows: Labelled, argument: str = "DATA") -> NDArray[Any]:
         """Return the features of rows, whose refusals name ``argument``."""
-        import numpy as np
-
         if isinstance(rows, LabelledTable):
             out: NDArray[Any]
             with train_words(X=argument):
                 out = self.encoder.transform(rows.features)  # type: ignore[union-attr]
             return out
         check_shape(rows.images, self.shape, argument)
-        X = rows.images.X
-        if X.dtype == np.uint8:
+        return self.pixels(rows.images.X)
+
+    def pixels(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """Return images scaled as those to train on were, whatever they are stored as."""
+        import numpy as np
+
+        low, high = self.scaling.low, self.scaling.high  # type: ignore[union-attr]
+        if X.dtype == np.uint8 and not low.any() and (high == LARGEST_PIXEL).all():
             return np.asarray(np.divide(X, np.float32(LARGEST_PIXEL), dtype=np.float32))
         return self.scaling.apply(X).astype(np.float32)  # type: ignore[union-attr]
 
@@ -82,7 +88,7 @@ class Prepared:
         )
 
 
-def prepare(rows: Labelled, scale: str | None, max_levels: int) -> Prepared:
+def prepare(rows: Labelled, scale: str | None = None, max_levels: int = OWN_LEVELS) -> Prepared:
     """Learn from the rows to train on how they become numbers.
 
     Parameters
