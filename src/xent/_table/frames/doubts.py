@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from xent import _check
-from xent._table.frames.columns import Names
+from xent._table.frames.columns import Column, Names
 
 DOUBTED_LEVELS = 10_000  # of a column of text that are looked at
 
@@ -100,6 +100,32 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
     because = f"{rows}, which is read as names because of {odd!r}.{advice}"
     _check.warn(_check.argument(argument) + because)
     return True
+
+
+def other_kind(argument: str, name: str, was: str, column: Column) -> ValueError:
+    """Return the error for a column of another kind than that of fit, with its first odd value.
+
+    Parameters
+    ----------
+    argument : str
+        What the caller calls the table.
+    name : str
+        The column.
+    was : str
+        The kind that it had.
+    column : Column
+        What it holds now.
+    """
+    got, advice = f"a {column.kind} ({column.dtype})", ""
+    if was == "number" and column.is_text:
+        texts = [text for text in column.names().levels if isinstance(text, str) and text.strip()]
+        odd = next((text for text in texts if not NUMBER.fullmatch(text)), None)
+        if odd is not None:
+            got += f", {odd!r}"
+            advice = f"If {odd!r} means a missing value, {_as_missing(odd)}."
+        elif any("," in text for text in texts) and (point := _check.typed("decimal")):
+            got, advice = f"{got}, {texts[0]!r}", f"If its decimals are commas, pass {point} ','."
+    return _check.invalid(argument, f"hold a {was} in column {name!r}, as in fit", got, advice)
 
 
 def read_as_values(levels: Iterable[tuple[str, float]]) -> bool:
