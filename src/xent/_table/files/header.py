@@ -14,7 +14,7 @@ from xent._table.files.dialect import Csv
 
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 NO_VALUE = ("", "?", "-", "na", "n/a", "nan", "null", "none")  # what stands for a missing value
-LOOKED_AT = 1000  # rows whose numbers may have points
+POINT_ROWS = 1000  # rows whose numbers may have points
 WHOLE = re.compile(r"\d{1,18}")
 
 
@@ -80,7 +80,7 @@ def doubt_points(
     for name, kind in zip(batch.schema.names, batch.schema.types, strict=True):
         if name in text or not pa.types.is_string(kind):
             continue
-        words = [word for word in batch.column(name).slice(0, LOOKED_AT).to_pylist() if word]
+        words = [word for word in batch.column(name).slice(0, POINT_ROWS).to_pylist() if word]
         numbers = [word for word in words if NUMERAL.fullmatch(word.strip())]
         if 2 * len(numbers) > len(words):
             decimal = _check.setting("decimal", ",")
