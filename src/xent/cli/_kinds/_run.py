@@ -234,8 +234,9 @@ def _lists(table: Any, name: str, option: str) -> list[Any]:
         or pa.types.is_boolean(kind.value_type)
         or pa.types.is_null(kind.value_type)
     ):
+        advice = "CSV has no lists: save JSON lines or Parquet." if pa.types.is_string(kind) else ""
         must = "name a column of lists of numbers"
-        raise _check.invalid(option, must, f"{name!r} of {kind}")
+        raise _check.invalid(option, must, f"{name!r} of {kind}", advice)
     if column.null_count:
         row = column.is_null().index(True).as_py()
         raise _check.invalid(option, "have a list in every row", f"none at row {row}")
