@@ -17,7 +17,7 @@ from xent.evaluation._predictions import predictions
 from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, joined
-from xent.evaluation._truth import column_of
+from xent.evaluation._truth import column_of, slices_of
 
 
 def evaluate(
@@ -141,9 +141,7 @@ def evaluated(
         allow_probabilities=allow_probabilities,
     )  # fmt: skip
     count = len(given.truth)
-    columns = {
-        name: column_of(f"by[{name!r}]", values, count) for name, values in (by or {}).items()
-    }
+    columns = slices_of(by, count)
     named = None if ids is None else column_of("ids", ids, count)
     if once:
         given = replace(given, truth=first_of_each(given, named))

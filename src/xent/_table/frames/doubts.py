@@ -31,6 +31,12 @@ WRITTEN = (
      "numbers with blanks or apostrophes between thousands", "Take these away"),
     (re.compile(r"\s*[+-]?\d{1,3}(\.\d{3})+,\d+\s*"), "numbers with points between thousands",
      "Take the points away and make the comma a point"),
+    (re.compile(r"\s*[\u2212\u2013\u2010\uff0d]\s*[.,]?\d[\d.,]*\s*"),
+     "numbers with another sign for minus", "Make it -"),
+    (re.compile(r"""\s*(['"\u2018\u201c\u00b4`])\s*[+-]?[\d.,]+\s*['"\u2019\u201d\u00b4`]\s*"""),
+     "numbers in quotation marks", "Take the marks away"),
+    (re.compile(r"(?=.*[^\x00-\x7f\s])\s*[+-]?[\d.,\u066b\uff0e]*\d[\d.,\u066b\uff0e]*\s*"),
+     "numbers in another script's digits", "Write them with 0 to 9"),
     (re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1(\d{4}|\d{2})(\s.*)?"), "dates",
      "Write them as 2026-11-30"),
     (re.compile(rf"\s*(\d{{1,2}}[\s.-]*{MONTH}[\s.,-]*\d{{2,4}}|{MONTH}[\s.-]*\d{{1,2}},?\s+\d{{4}})"
@@ -90,7 +96,9 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
     commas = any("," in text for text, _ in known if NUMBER.fullmatch(text))
     if odd is None and not commas:
         return False  # text by someone's wish, such as codes of regions
-    advice = "" if odd is None else f" If {odd!r} means a missing value, {_as_missing(odd)}."
+    advice = "" if odd is None else " " + otherwise_written(odd)
+    if odd is not None and not advice.strip():
+        advice = f" If {odd!r} means a missing value, {_as_missing(odd)}."
     if commas:
         point = _check.typed("decimal")
         advice += " If its decimals are commas, "
@@ -133,6 +141,21 @@ def read_as_values(levels: Iterable[tuple[str, float]]) -> bool:
     known = [(text, rows) for text, rows in levels if text.strip()]
     total = sum(rows for _, rows in known)
     return any(2 * _rows(known, form) > total for form in FORMS)
+
+
+def looks_like_date(text: str) -> bool:
+    """Whether a text is a date, however written."""
+    forms = [ISO_DATE, *(form for form, what, _ in WRITTEN if what == "dates")]
+    return any(form.fullmatch(text) for form in forms)
+
+
+def otherwise_written(text: str) -> str:
+    """Say what to do about a text that is a number as people write them; nothing of another.
+
+    >>> otherwise_written("12 %"), otherwise_written("cat")
+    ('Take the sign % away.', '')
+    """
+    return next((f"{advice}." for form, _, advice in WRITTEN if form.fullmatch(text)), "")
 
 
 def is_value(text: str) -> bool:

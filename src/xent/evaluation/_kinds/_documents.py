@@ -220,7 +220,9 @@ def _checked(
         if bad.any():
             at = int(bad.argmax())
             got = f"{values[at]:.6g} at token {int(places[at])} of document {names[owner[at]]!r}"
-            advice = "" if padded_form or values[at] > 0 else "Padding is left out by mask=."
+            advice: _check.Words = ""
+            if not padded_form and not values[at] > 0:
+                advice = "Padding is left out by " + _check.setting("mask") + "."
             raise _check.invalid("log_probs", must, got, advice)
     kept = counted & ~first
     if not kept.any():
