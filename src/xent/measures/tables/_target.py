@@ -106,8 +106,11 @@ def _names(name: str, levels: Iterable[Any]) -> ValueError:
     from xent._table.files.columns import as_number
 
     must = "hold numbers where it is cut into bins"
-    said = (as_number(level) for level in levels if isinstance(level, str))
-    advice = next(filter(None, said), "") or "Leave out " + _check.setting("target_bins") + "."
+    said = [as_number(level) for level in levels if isinstance(level, str)]
+    advice = (
+        next((words for words in said if words), "")
+        or "Leave out " + _check.setting("target_bins") + "."
+    )
     return _check.invalid("target", must, f"names in {name!r}", advice)
 
 
