@@ -29,6 +29,8 @@ DOUBTED = {
     "month": (["31 Jan 2020", "Feb 1, 2020"] * 10, "dates in 20 of 20 rows of 'month', which is read as"),
     "hour": (["2:30 pm", "11:05 AM"] * 10, "times of day in 20 of 20 rows of 'hour', which is read as names"),
     "iso": (["2020-01-01", "?"] + ["2020-01-02"] * 18, "dates in 19 of 20 rows of 'iso', which is read as"),
+    "gap": (["x", "x", "?", "y"] * 5, "'?' in 5 of 20 rows of 'gap', which is read as a name. If it means"),
+    "lack": (["n/a", "y"] * 10, "'n/a' in 10 of 20 rows of 'lack', which is read as a name"),
 }  # fmt: skip
 FINE = {
     "name": ["a", "b"] * 10,
@@ -37,6 +39,8 @@ FINE = {
     "size": ["XL", "M"] * 10,
     "flat": ["12A", "3F"] * 10,
     "phone": ["030 123 456", "030 9"] * 10,
+    "none": ["None", "-"] * 10,
+    "country": ["NAM", "na"] * 10,
 }
 TABLE = {name: values for name, (values, _) in DOUBTED.items()} | FINE
 MAKERS = [
@@ -112,7 +116,23 @@ def test_tree_fit_doubts_once(tmp_path, ending, splitter):
     assert words[0].endswith("If '?' means a missing value, pass --na '?'.")
     assert not fit(*(option for name in DOUBTED for option in ("--names", name)))
     if ending == "csv":
-        assert len(fit("--na", "?")) == len(DOUBTED) - 2  # q and iso hold a ?
+        assert len(fit("--na", "?")) == len(DOUBTED) - 3  # q, iso and gap hold a ?
+
+
+@pytest.mark.parametrize("command", ["tree fit", "train"])
+def test_a_class_that_is_a_gap_is_doubted(tmp_path, command):
+    lines = [f"{i},{'yes' if i % 2 else 'no'}" for i in range(20)] + ["7,NA", "8,NA"]
+    (tmp_path / "t.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
+    words = ["--target", "y", *(["--epochs", "1"] if command == "train" else [])]
+    words += ["--model" if command == "train" else "--output", "m"]
+    doubt = "The target has the class 'NA'. If it means a missing class, pass --na NA "
+    fitted = xent(*command.split(), "t.csv", *words, cwd=tmp_path)
+    assert fitted.returncode == 0
+    assert doubt + "--drop-missing-target." in fitted.stderr
+    as_told = xent(
+        *command.split(), "t.csv", *words, "--na", "NA", "--drop-missing-target", cwd=tmp_path
+    )
+    assert (as_told.returncode, as_told.stderr) == (0, "")
 
 
 def test_a_number_that_is_text_later_says_which(tmp_path):

@@ -1,4 +1,4 @@
-"""Columns of text that were hardly meant to be names: numbers, dates and marks for a gap in them.
+"""Columns of text that were hardly meant to be names: numbers, dates, and marks for a gap.
 
 What a column holds is never guessed: it stays what it is, and the doubt is said, with the way out.
 """
@@ -45,6 +45,8 @@ WRITTEN = (
                 re.IGNORECASE), "times of day",
      "Make them times, or write them as 14:30:00 in a file"),
 )  # fmt: skip
+# What tells of a gap and hardly anything else. "None" and "-" are names of many tables.
+GAPS = frozenset(["?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null"])
 FORMS = (NUMBER, ISO_DATE, *(form for form, _, _ in WRITTEN))
 SIGN = re.compile(r"[\d.,]")  # one of which each of the forms has
 
@@ -58,7 +60,7 @@ def doubt_column(argument: str, name: object, names: Names) -> None:
 
 
 def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]) -> bool:
-    """Warn of a column of text that looks like numbers or dates; say whether it did.
+    """Warn of a column of text that looks like numbers or dates, or has gaps; say whether it did.
 
     Parameters
     ----------
@@ -74,9 +76,28 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
     bool
     """
     known = [(text, rows) for text, rows in levels if text.strip()]
-    if not any(SIGN.search(text) for text, _ in known):
-        return False
     total = sum(rows for _, rows in known)
+    return (
+        any(SIGN.search(text) for text, _ in known) and _doubt_values(argument, name, known, total)
+    ) or _doubt_gaps(argument, name, known, total)
+
+
+def _doubt_gaps(argument: str, name: object, known: list[tuple[str, float]], total: float) -> bool:
+    """Warn of names that stand for a missing value elsewhere."""
+    gaps = [(text, rows) for text, rows in known if text in GAPS]
+    if not gaps:
+        return False
+    text, rows = gaps[0]
+    found = f" has {text!r} in {rows:,.0f} of {total:,.0f} rows of {name!r}"
+    advice = f"If it means a missing value, {_as_missing(text)}."
+    _check.warn(_check.argument(argument) + f"{found}, which is read as a name. {advice}")
+    return True
+
+
+def _doubt_values(
+    argument: str, name: object, known: list[tuple[str, float]], total: float
+) -> bool:
+    """Warn of names that are numbers or dates."""
     for form, what, advice in WRITTEN:
         if 2 * _rows(known, form) > total:
             rows = f" has {what} in {_rows(known, form):,.0f} of {total:,.0f} rows of {name!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from xent.cli._tables._options import words
@@ -26,6 +27,18 @@ def doubt(table: Any, argument: str = "DATA") -> None:
         with words():
             doubt_names(argument, field.name, levels)
     doubt_ids(table, argument)
+
+
+def doubt_classes(classes: Iterable[object]) -> None:
+    """Warn of a class that stands for a missing value elsewhere."""
+    from xent import _check
+    from xent._table.frames.doubts import GAPS
+
+    for name in classes:
+        if isinstance(name, str) and name in GAPS:
+            found = f"The target has the class {str(name)!r}."
+            advice = f"If it means a missing class, pass --na {shlex.quote(name)}"
+            _check.warn(f"{found} {advice} --drop-missing-target.")
 
 
 def doubt_ids(table: Any, argument: str = "DATA") -> None:

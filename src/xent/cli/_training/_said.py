@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from xent.cli._tables._doubts import doubt_classes
 from xent.cli._training._rows._labelled import LabelledTable
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def say_what_is_read(rows: Labelled, prepared: Prepared) -> None:
 
     several = rows.several if isinstance(rows, LabelledTable) else None
     if several is None:
-        classes = _check.count(len(set(rows.labels.tolist())), "class")
+        known = set(rows.labels.tolist())
+        doubt_classes(sorted(name for name in known if isinstance(name, str)))
+        classes = _check.count(len(known), "class")
     else:
         classes = _check.count(len(several.labels), "label")
     number = _check.count(len(rows.labels), "row" if prepared.encoder else "image")

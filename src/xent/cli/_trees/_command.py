@@ -9,7 +9,7 @@ from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._data import check_outputs, require
 from xent.cli._help import one_of
-from xent.cli._tables._doubts import doubt_ids
+from xent.cli._tables._doubts import doubt_classes, doubt_ids
 from xent.cli._tables._file import TableFile
 from xent.cli._tables._options import TableOptions, with_options
 from xent.cli._trees import _options as options
@@ -192,9 +192,10 @@ def fit(
 
 
 def _doubt_classes(classes: Any, rows: int) -> None:
-    """Warn of whole numbers that are classes, and are rather quantities."""
+    """Warn of whole numbers that are classes, and are rather quantities, and of gaps."""
     from xent import _check
 
+    doubt_classes(() if classes is None else classes)
     whole = classes is not None and classes.dtype.kind in "iu"
     if whole and len(classes) > max(MANY_CLASSES, rows / 10):
         found = f"The target has {len(classes):,} whole numbers, each taken for a class."
