@@ -144,7 +144,7 @@ FILES = [
     ("array.jsonl", text("[1, 2]\n"), "'array.jsonl' cannot be read as JSON lines"),
     ("empty.jsonl", text(""), "'empty.jsonl' cannot be read as JSON lines: Empty JSON file."),
     ("deep.jsonl", text('{"a":' + "[" * 200_000 + "1" + "]" * 200_000 + "}\n"), "'deep.jsonl' cannot be read as JSON lines: line 1 nests 200,001 lists or objects"),
-    ("kinds.jsonl", text('{"target":"a","p_a":0.5,"p_b":0.5}\n{"target":3,"p_a":0.5,"p_b":0.5}\n'), "Column(/target) changed from string to number in row 1"),
+    ("kinds.jsonl", text('{"target":"a","p_a":0.5,"p_b":0.5}\n{"target":3,"p_a":0.5,"p_b":0.5}\n'), "Column(/target) changed from string to number in line 2"),
     ("gap.jsonl", text('{"target":"a","p_a":0.5,"p_b":0.5}\n{"target":"b","p_b":0.5}\n'), "in column 'p_a', got a missing value at row 1"),
     ("junk.npz", text(b"PK\x03\x04junk"), "'junk.npz' cannot be read as NPZ: it is not an archive of arrays."),
     ("objects.npz", npz(target=np.array([{}], object)), "'objects.npz' cannot be read as NPZ: it holds Python objects, which are never loaded."),

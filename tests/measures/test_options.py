@@ -81,7 +81,10 @@ def test_an_option_is_used_or_refused(call, method, options):
         (lambda: drift(TABLE, TABLE, confidence=0.9), "`confidence` must be left out without boot"),
         (lambda: rank_features(TABLE, "y", score="gini", base=2), "`base` must be left out for 'g"),
         (lambda: information("plugin", permutations=2, rng="x"), "`rng` must be a Generator or an"),
-        (lambda: information("plugin", permutations=2, rng=-1), "`rng` must be a Generator or an "),
+        (
+            lambda: information("plugin", permutations=2, rng=-1),
+            "`rng` must be at least 0 for permut",
+        ),
         (lambda: entropy(stats.dirichlet([1, 2]), draws=9), "`draws` must be left out"),
     ],
 )

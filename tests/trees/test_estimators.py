@@ -312,7 +312,9 @@ def test_bad_tables():
         ValueError, match=r"`X` must be finite or missing, got infinity in 'a'\[1\]"
     ):
         TreeClassifier().fit(infinite, [0, 1])
-    with pytest.raises(ValueError, match=r"at least one non-zero|with a sum above 0"):
+    with pytest.raises(
+        ValueError, match="`sample_weight` must give some row a weight above 0, got zero for all"
+    ):
         TreeClassifier().fit([[0.0], [1.0]], [0, 1], sample_weight=[0, 0])
     with pytest.raises(ValueError, match="`y` must have 2 values, one a row of X, got 3"):
         TreeClassifier().fit(pl.DataFrame({"a": [1.0, 2.0]}), [0, 1, 0])

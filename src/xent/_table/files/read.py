@@ -265,7 +265,7 @@ def _refusal(
         return why_not(path, kind, error, csv, argument)
     if isinstance(error, UnicodeError):
         return unreadable(path, kind, "it is not UTF-8")
-    if kind in (".jsonl", ".ndjson") and "from object to array in row 0" in str(error):
+    if kind in (".jsonl", ".ndjson") and str(error).endswith("from object to array in line 1"):
         return unreadable(path, kind, "it is a list, and not an object a line", ONE_A_LINE)
     return unreadable(path, kind, error)
 
