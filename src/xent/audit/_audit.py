@@ -140,16 +140,21 @@ def _reading(paths: list[Path], config: Config, ran: SeenCalls | None) -> Script
     for path in sorted(ran.files) if ran is not None else ():
         source = read_files.sources.get(path) or read(path, shown(path))
         read_files.sources.setdefault(path, source)
-        read_files.alone += _followed(source, read_files, config, None).findings
+        read_files.alone += _followed(source, read_files, config, None, defaults=False).findings
     return read_files
 
 
 def _followed(
-    source: Script, read_files: ScriptsRead, config: Config, ran: SeenCalls | None
+    source: Script,
+    read_files: ScriptsRead,
+    config: Config,
+    ran: SeenCalls | None,
+    *,
+    defaults: bool = True,
 ) -> Followed:
     """Follow one file: one that xent fails on must not hide the others."""
     try:
-        return follow(source, read_files.sources, config, ran=ran)
+        return follow(source, read_files.sources, config, ran=ran, defaults=defaults)
     except Exception as error:
         said = f"{source.shown} (xent failed: {type(error).__name__}: {error})"
         return Followed(not_followed={said: None})

@@ -112,6 +112,7 @@ class Walk:
         self.past: list[Loop] = []  # loops that ended
         self.instances: list[Instance] = []
         self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
+        self.defaults = True  # of functions that nothing in the file calls are taken
         self.made: dict[Value, Instance] = {}  # of classes that only the run saw made
 
     def evaluate(self, node: ast.expr) -> Value:

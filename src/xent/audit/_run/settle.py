@@ -129,9 +129,10 @@ class _Joined:
                 self.reading.found[key] = kept
 
     def _alone(self) -> dict[tuple[str, int, str], Finding]:
-        """Return what a file that ran shows by itself, of losses that ran at just that place.
+        """Return the averages that a file that ran shows by itself, of losses that ran just there.
 
-        A known caller may hide it: one loop of two that goes over a list, a batch of unknown code.
+        What its caller gives may hide them: a list of batches, a part of a loss that none knows.
+        All else that a file shows by itself the run looks at itself.
         """
         kept = {}
         for one in self.reading.alone:
@@ -142,7 +143,7 @@ class _Joined:
                 if site.name not in ("backward", "softmax") and wanted(site.place)
             ]
             learns = one.rule != "X408" or any(site.with_grad for site in about)
-            if about and learns and one.rule not in MODES:
+            if about and learns and one.rule.startswith("X4"):
                 kept[_line(one)] = replace(one, supposed="part")
         return kept
 
