@@ -14,7 +14,7 @@ import operator
 import shlex
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -243,6 +243,55 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def bare(text: str) -> str:
+    """Return a name without blanks, capital letters, and what its encoding alone makes of it.
+
+    >>> bare("CAFE\u0301 1") == bare("caf\u00e9\u00a01 ")
+    True
+    """
+    from unicodedata import normalize
+
+    return "".join(normalize("NFKC", text).casefold().split())
+
+
+def look_alike(name: object, known: Iterable[object]) -> str:
+    """Say in what alone a name that is not among those known differs from one of them, if so.
+
+    >>> look_alike("cat ", ["dog", "cat"])
+    "'cat ' differs from 'cat' in blanks alone."
+    >>> look_alike("0", ["0.0", "1.0"])
+    "'0' differs from '0.0' in how a number is written."
+    """
+    from datetime import datetime
+    from unicodedata import normalize
+
+    forms: tuple[tuple[str, Callable[[str], object]], ...] = (
+        ("blanks alone", lambda text: "".join(text.split())),
+        ("how accents are encoded (NFC or NFD)", lambda text: normalize("NFC", text)),
+        ("capital letters alone", str.casefold),
+        ("how a number is written", float),
+        ("how a date is written", datetime.fromisoformat),
+        ("blanks, capital letters and encoded accents alone", bare),
+    )  # fmt: skip
+
+    def written(form: Callable[[str], object], value: object) -> object:
+        try:
+            return form(str(value))
+        except (ValueError, OverflowError):
+            return None  # no number, no date
+
+    names = list(known)
+    for what, form in forms:
+        mine = written(form, name)
+        for other in names if mine is not None else ():
+            if written(form, other) == mine:
+                same = str(other) == str(name)
+                return (
+                    f"{name!r} differs from {other!r} in {'kind: one is text' if same else what}."
+                )
+    return ""
+
+
 def option(argument: str, value: object, allowed: Collection[str]) -> str:
     """Return ``value`` if it is one of the allowed names; suggest the nearest one otherwise."""
     if isinstance(value, str) and value in allowed:
@@ -287,14 +336,19 @@ def number(argument: str, value: object) -> float:
     return _real(argument, value, "be a number")
 
 
-def log_of_base(base: object) -> float:
-    """Return the natural logarithm of a base of logarithms: what nats are divided by."""
+def log_of_base(base: object, of: str = "") -> float:
+    """Return the natural logarithm of a base of logarithms: what nats are divided by.
+
+    A base below 1 turns small and large round: what has ends or an order, as `of` says, refuses it.
+    """
     if base is None:
         raise wrong_kind("base", "be a number", "None", "Leave it out for nats; 2 is bits.")
     number = _real("base", base, "be a number")
     if not (number > 0 and math.isfinite(number)) or number == 1:
         advice = "Use math.e for nats, 2 for bits."
         raise invalid("base", "be positive and not 1", repr(base), advice)
+    if of and number < 1:
+        raise invalid("base", f"be above 1 for {of}", repr(base))
     return math.log(number)
 
 

@@ -19,9 +19,9 @@ def rules(report):
     return [(one.rule, one.line) for one in report.findings]
 
 
-def notebook(*cells):
+def notebook(*cells, **metadata):
     made = [{"cell_type": kind, "source": text.splitlines(True)} for kind, text in cells]
-    return json.dumps({"cells": made, "nbformat": 4})
+    return json.dumps({"cells": made, "metadata": metadata, "nbformat": 4})
 
 
 # ------------------------------------------------------------------ notebooks
@@ -217,6 +217,58 @@ def test_settings_are_those_of_the_nearest_folder_up_to_the_repository(tmp_path)
     (within.parent / "pyproject.toml").write_text('[tool.xent.audit]\nfail-on = "note"\n')
     assert load(within).fail_on == "note"
     assert load(tmp_path).ignore == ("X1",)
+    (tmp_path / "repository" / "pyproject.toml").unlink()
+    (within.parent / "pyproject.toml").unlink()
+    assert load(within) == Config()  # nor where the repository has no pyproject.toml at all
+
+
+@pytest.mark.parametrize("text", ["tool = 3", "[tool]\nxent = 3", "[tool.xent]\naudit = [1]"])
+def test_settings_that_are_no_table(tmp_path, text):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "pyproject.toml").write_text(text)
+    if "audit" in text:
+        with pytest.raises(TypeError, match=r"`tool.xent.audit` must be a table, got \[1\]"):
+            load(tmp_path)
+    else:
+        assert load(tmp_path) == Config()
+
+
+@pytest.mark.parametrize(
+    "magic", ["!ls \\\n  -l \\\n  -h", "%cd \\\n data", "x = !ls \\\n  -l", "x = %env \\\n  A"]
+)
+def test_a_magic_goes_on_after_a_backslash(tmp_path, magic):
+    """As IPython's own transformer joins such lines; the lines below keep their numbers."""
+    path = tmp_path / "nb.ipynb"
+    path.write_text(notebook(("code", f"{magic}\n{WRONG}")))
+    (found,) = audit(path).findings
+    assert found.rule == "X106"
+    assert found.line == magic.count("\n") + 1 + WRONG.rstrip().count("\n") + 1
+
+
+def test_notebooks_that_are_none(tmp_path):
+    path = tmp_path / "nb.ipynb"
+    for text in ("{}", '{"worksheets": []}', "3"):
+        path.write_text(text)
+        (found,) = audit(path).findings
+        assert (found.rule, found.message.endswith("not a notebook: it has no cells")) == (
+            "X000",
+            True,
+        )
+    path.write_text(
+        notebook(("code", "x <- 1; y %>% z"), kernelspec={"language": "R", "name": "ir"})
+    )
+    (found,) = audit(path).findings
+    assert "its cells are r, not Python" in found.message
+    path.write_text(notebook(("code", WRONG), kernelspec={"language": "python"}))
+    assert [rule for rule, _ in rules(audit(path))] == ["X106"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_script_in_another_encoding_says_what_to_do(tmp_path, encoding):
+    (path := tmp_path / "a.py").write_bytes(("# \xe9\n" + WRONG).encode(encoding))
+    (found,) = audit(path).findings
+    assert found.rule == "X000"
+    assert "save it as UTF-8" in found.message
 
 
 def test_a_comment_for_a_rule_that_is_not_looked_for_is_not_idle(tmp_path):

@@ -34,7 +34,7 @@ def test_a_spreadsheets_csv(tmp_path, encoding, ending):
         ({"decimal": "٫"}, "`decimal` must be one ASCII character, got '٫'."),
         ({"encoding": "utf9"}, "`encoding` must be an encoding of text, got 'utf9'. Some are"),
         ({"encoding": "hex"}, "`encoding` must be an encoding of text, got 'hex'. Some are"),
-        ({"decimal": ","}, "`separator` must differ from the decimal point, got ',' for both."),
+        ({"decimal": ","}, "`DATA` must separate its columns by commas, got semicolons in"),
         ({}, "`DATA` must separate its columns by commas, got semicolons in"),
         (
             {"separator": ";", "decimal": ",", "encoding": "ascii"},

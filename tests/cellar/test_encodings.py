@@ -27,6 +27,7 @@ FRENCH = "ville,désignation\nOrléans,été\nBézier,préfecture à côté\n"
         (FRENCH, "latin1"),
         ("prix\n20€\n", "cp1252"),
         (FRENCH, "utf16"),
+        (FRENCH, "utf32"),
     ],
 )
 def test_the_advice_reads_the_file(text, encoding, tmp_path):

@@ -194,6 +194,8 @@ def test_unreadable_files(tmp_path):
     refuse(tmp_path / "t.docx", b"", "`path` must end in '.parquet', '.csv'")
     for name, way_out in (
         ("t.xlsx", "t.xlsx'. Save the sheet as CSV."),
+        ("t.arff", "t.arff'. Weka saves it as CSV, where ? is a missing value."),
+        ("t.RDS", "t.RDS'. In R `write.csv(x"),
         ("t.json", "Write one object a line"),
         ("t.PKL", "may run anything when read. pandas reads it"),
         ("t.csv.zip", "Unpack it first"),

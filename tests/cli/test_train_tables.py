@@ -132,7 +132,7 @@ REFUSED = [
     ("--validation none.csv", "There is no file 'none.csv'."),
     ("--validation other.csv", "`--validation` must name a column of 'other.csv', got 'y'. It has 'x' and 'who'."),
     ("--validation empty.csv", "`--validation` must have at least one row, got none in 'empty.csv'."),
-    ("--validation strange.csv", "`--validation` must hold a number in column 'x', as in fit, got a name (String)."),
+    ("--validation strange.csv", "`--validation` must hold a number in column 'x', as in fit, got a name (String), 'red'. If 'red' means a missing value, pass --na 'red'."),
     ("--validation c.csv", "`--validation` must hold only classes that `--target` holds, got 'c' at row 0."),
     ("--scale minmax", "`--scale` must be 'standard' or 'range', got 'minmax'."),
     ("--max-levels 0", "`--max-levels` must be an integer of at least 1, got 0."),

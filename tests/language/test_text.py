@@ -185,6 +185,8 @@ def test_spelling_by_the_vocabulary(unit, words, source, unknown):
     [
         ("中文文本，今天天气很好。abc\n".encode("gb18030"), "iconv -f GB18030 -t UTF-8"),
         ("中文 text\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+        ("中文 text\n".encode("utf-32"), "iconv -f UTF-32 -t UTF-8"),
+        (b"\0\0\xfe\xff" + "中文 text\n".encode("utf-32-be"), "iconv -f UTF-32 -t UTF-8"),
         ("plain text\nof two lines\n".encode("utf-16-le"), "iconv -f UTF-16LE -t UTF-8"),
         ("plain text\nof two lines\n".encode("utf-16-be"), "iconv -f UTF-16BE -t UTF-8"),
         ("déjà vu, là\n".encode("latin1"), 'pass errors="keep"'),

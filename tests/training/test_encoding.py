@@ -244,6 +244,7 @@ def test_fit_refuses(table, options, sentence):
 LATER = [
     ({"n": [1]}, "`X` must have the column 'who', got none among 'n'."),
     ({"n": ["1"], "who": ["a"]}, "`X` must hold a number in column 'n', as in fit, got a name (String)."),
+    ({"n": ["1", "?"], "who": ["a", "b"]}, "`X` must hold a number in column 'n', as in fit, got a name (String), '?'. If '?' means a missing value, make it None where the table is read."),
     ({"n": [1], "who": [3]}, "`X` must hold a name in column 'who', as in fit, got a number (Int64)."),
 ]  # fmt: skip
 

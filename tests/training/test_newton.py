@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import logsumexp
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data
 
@@ -158,6 +158,63 @@ def test_a_solver_that_has_not_arrived_says_so():
     assert math.isfinite(model.score(X, y))
 
 
+SPECTOR = """2.66 20 0 0  2.89 22 0 0  3.28 24 0 0  2.92 12 0 0  4.00 21 0 1  2.86 17 0 0  2.76 17 0 0
+2.87 21 0 0  3.03 25 0 0  3.92 29 0 1  2.63 20 0 0  3.32 23 0 0  3.57 23 0 0  3.26 25 0 1
+3.53 26 0 0  2.74 19 0 0  2.75 25 0 0  2.83 19 0 0  3.12 23 1 0  3.16 25 1 1  2.06 22 1 0
+3.62 28 1 1  2.89 14 1 0  3.51 26 1 0  3.54 24 1 1  2.83 27 1 1  3.39 17 1 1  2.67 24 1 0
+3.65 21 1 1  4.00 23 1 1  3.10 21 1 0  2.39 19 1 1"""
+
+
+def test_the_logit_of_greenes_book():
+    """W. H. Greene, Econometric Analysis: grades of Spector and Mazzeo (1980), the logit's row."""
+    rows = np.array(SPECTOR.split(), float).reshape(32, 4)
+    model = SoftmaxClassifier(optimizer="newton:C=inf").fit(rows[:, :3], rows[:, 3])
+    coef = model.coefs_[0][1] - model.coefs_[0][0]
+    constant = model.intercepts_[0][1] - model.intercepts_[0][0]
+    assert [f"{value:.3f}" for value in (constant, *coef)] == ["-13.021", "2.826", "0.095", "2.379"]
+    assert f"{32 * model.history_['loss'][-1]:.3f}" == "12.890"  # minus the log-likelihood
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e6, 1.6e9])
+@pytest.mark.parametrize("width", [1.0, 1e-4, 1e5])
+def test_where_a_column_lies_changes_nothing(offset, width):
+    """Years, or seconds since 1970: the intercept is free, so the lowest objective is the same."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 200)
+    X = rng.normal(size=(200, 3)) + 0.5 * y[:, None]
+    X[:, 0] *= width
+    moved = X + offset
+    X = moved - offset  # what is left of the digits
+    theirs = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10).fit(X, y)
+    log_probs = theirs.predict_log_proba(X)
+    lowest = -log_probs[np.arange(200), y].sum() + 0.5 * (theirs.coef_**2).sum()
+    model = SoftmaxClassifier(optimizer="newton:C=1").fit(moved, y)
+    assert model.history_["loss"][-1] == pytest.approx(lowest / 200, rel=1e-9)
+    if width >= 1:
+        assert model.coefs_[0] == pytest.approx(theirs.coef_, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("tol", ["1e-15", "1e-30"])
+def test_the_end_of_the_digits_is_an_end(tol):
+    """The loss cannot fall by less than its last bit: that is said, and no 100 steps are taken."""
+    X, y = load_wine(return_X_y=True)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = SoftmaxClassifier(optimizer=f"newton:C=1,tol={tol}").fit(X, y)
+    assert len(model.history_["loss"]) < 30
+    assert all("no longer falls in floating point" in str(one.message) for one in said)
+    assert tol == "1e-15" or said
+
+
+def test_one_class_that_weighs_something_is_refused():
+    """Its intercept would rise for ever; scikit-learn stops somewhere."""
+    weight = np.array([0.0, 1.0] * 10)
+    with pytest.raises(ValueError, match="`y` must hold rows of two classes at least that weigh"):
+        SoftmaxClassifier(optimizer="newton:C=1").fit(
+            np.arange(20.0)[:, None], ["a", "b"] * 10, sample_weight=weight
+        )
+
+
 @pytest.mark.parametrize("rounds", [1, 200])
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
 def test_a_direction_that_has_not_arrived_is_taken_in_float64_alone(monkeypatch, kind, rounds):
@@ -176,8 +233,9 @@ def test_a_direction_that_has_not_arrived_is_taken_in_float64_alone(monkeypatch,
         return
     assert step.dtype == torch.float64
     # The Hessian written out: blocks of classes, the penalty on all but the intercepts.
-    Z = np.column_stack([X, np.ones(30)])
-    H = np.kron(np.eye(3), np.diag([2.0, 2.0, 0.0]))
+    centre, spread = X.mean(0), np.sqrt(X.var(0) + 2.0 / weight.sum())  # of columns and penalty
+    Z = np.column_stack([(X - centre) / spread, np.ones(30)])
+    H = np.kron(np.eye(3), np.diag([*(2.0 / spread**2), 0.0]))
     for z, q, w in zip(Z, p.numpy(), weight, strict=True):
         H += w * np.kron(np.diag(q) - np.outer(q, q), np.outer(z, z))
     g, s = gradient.numpy().T.ravel(), step.numpy().T.ravel()

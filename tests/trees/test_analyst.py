@@ -184,7 +184,7 @@ def test_every_option_arrives(run, tmp_path, kind, words, given):
         ("-t half --splitter histogram", "`--target` must hold classes, got 0.5 (Unknown label type"),
         ("-t gap", "`--target` must have no missing values in column 'gap', got 4 rows without, the "
          "first at row 0. Nothing can be learned from them: pass --drop-missing-target to leave them out."),
-        ("-t gap --tree regression --decimal ,", "`--separator` must differ from the decimal point"),
+        ("-t gap --tree regression --separator ; --decimal ;", "`--separator` must differ from the decimal point"),
         ("--tree regression", "`--target` must hold numbers, got a. For classes take --tree default."),
     ],
 )  # fmt: skip

@@ -11,8 +11,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from children import xent
 from xent.cli._trees import register
-from xent.trees import TreeClassifier
+from xent.trees import TreeClassifier, save
 
 Y = ["u", "v"] * 10
 DOUBTED = {
@@ -112,3 +113,22 @@ def test_tree_fit_doubts_once(tmp_path, ending, splitter):
     assert not fit(*(option for name in DOUBTED for option in ("--names", name)))
     if ending == "csv":
         assert len(fit("--na", "?")) == len(DOUBTED) - 2  # q and iso hold a ?
+
+
+def test_a_number_that_is_text_later_says_which(tmp_path):
+    """Of what `predict` is given: the first value that is no number, and the way out."""
+    tree = TreeClassifier(pruning=None).fit({"v": [1.0, 2.0] * 5}, ["a", "b"] * 5)
+    with pytest.raises(ValueError, match=r"got a name \(String\), '\?'\. If '\?' means a missing"):
+        tree.predict({"v": ["1.5", "?"]})
+    with pytest.raises(ValueError, match=r"got a name \(String\)\.$"):
+        tree.predict({"v": ["1.5", "2"]})
+    (tmp_path / "later.csv").write_text("v\n1.5\n-\n")
+    (tmp_path / "commas.csv").write_text('v\n"1,5"\n"2,5"\n')
+    save(tree, tmp_path / "a.tree")
+    for name, way in (
+        ("later", "'-' means a missing value, pass --na '-'"),
+        ("commas", "pass --decimal ','"),
+    ):
+        said = xent("tree", "predict", "a.tree", f"{name}.csv", "-o", "o.csv", cwd=tmp_path)
+        assert said.returncode == 2
+        assert way in said.stderr

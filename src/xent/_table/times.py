@@ -20,9 +20,11 @@ def in_arrow_units(array: NDArray[Any]) -> NDArray[Any] | None:
     Returns
     -------
     ndarray or None
-        The same moments; None where no unit holds them all exactly.
+        The same moments; None where no unit holds them all exactly, or they have none.
     """
     kind, (unit, step) = array.dtype.kind, np.datetime_data(array.dtype)
+    if unit == "generic" and not np.isnat(array).all():
+        return None  # nothing says what one is
     if unit == "D" and step == 1 and kind == "M":
         wanted = unit  # Arrow has days, but no durations of days
     elif unit in FINER:

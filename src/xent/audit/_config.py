@@ -70,19 +70,20 @@ class Config:
 
 
 def load(folder: Path) -> Config:
-    """Read the nearest pyproject.toml that speaks of the audit, from a folder upwards."""
+    """Read the nearest pyproject.toml that speaks of the audit, up to the repository's folder."""
     for place in (folder.resolve(), *folder.resolve().parents):
         file = place / "pyproject.toml"
         if file.is_file():
             try:
-                table = tomllib.loads(file.read_text(encoding="utf-8"))
-            except (tomllib.TOMLDecodeError, UnicodeError) as error:
+                section: Any = tomllib.loads(file.read_text(encoding="utf-8"))
+            except (tomllib.TOMLDecodeError, UnicodeError, OSError) as error:
                 raise _check.cannot(f"{file} cannot be read", str(error)) from None
-            section = table.get("tool", {}).get("xent", {}).get("audit")
+            for name in ("tool", "xent", "audit"):
+                section = section.get(name) if isinstance(section, Mapping) else None
             if section is not None:
-                return from_table(section)
+                return from_table(_table("tool.xent.audit", section))
         if (place / ".git").exists():
-            break
+            break  # what is above is of another project
     return Config()
 
 

@@ -15,6 +15,7 @@ import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 # Bytes of one script's code, which takes five hundred times as much when it is parsed, and of a
 # notebook with its pictures, which takes twenty times as much where it is made to.
@@ -164,6 +165,8 @@ def _check_size(path: Path, size: int) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, SyntaxError):
+        if "encoding declaration" in str(error.msg):
+            return f"{error.msg}: save it as UTF-8, or name its encoding in the first line"
         return f"{error.msg} (Python 2?)" if "print" in str(error.msg) else str(error.msg)
     return str(error) or type(error).__name__
 
@@ -183,13 +186,21 @@ def _read_notebook(source: Script, raw: bytes) -> Script:
     try:
         cells = json.loads(raw.decode("utf-8-sig"))
         if isinstance(cells, dict):
+            language = _language(cells)
+            if language not in ("", "python", "ipython"):
+                reason = f"its cells are {language}, not Python: leave it out by exclude"
+                source.broken.append((1, 1, reason))
+                return source
             cells = cells["cells"] if "cells" in cells else cells["worksheets"][0]["cells"]
         codes = [
             (number, _joined(cell.get("source", cell.get("input", ""))))
             for number, cell in enumerate(cells, 1)
             if cell.get("cell_type") == "code"
         ]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError):
+        source.broken.append((1, 1, "not a notebook: it has no cells"))
+        return source
+    except (ValueError, RecursionError) as error:
         source.broken.append((1, 1, f"not a notebook: {_reason(error)}"))
         return source
     size = sum(len(code) for _, code in codes)
@@ -202,6 +213,13 @@ def _read_notebook(source: Script, raw: bytes) -> Script:
     source.text = "\n".join(lines)
     source.tree  # for what is broken  # noqa: B018
     return source
+
+
+def _language(notebook: dict[str, Any]) -> str:
+    """Return the language that a notebook's cells are in, "" where it does not say."""
+    about = notebook.get("metadata") or {}
+    said = (about.get("kernelspec") or {}).get("language")
+    return str(said or (about.get("language_info") or {}).get("name") or "").lower()
 
 
 def _joined(text: object) -> str:
@@ -219,14 +237,21 @@ def _without_magics(code: str) -> str:
             return "\n" * (len(lines) - 1)
     kept = []
     inside = ""
+    goes_on = False  # a magic that ends in a backslash
     for line in lines:
         bare = line.lstrip()
+        if goes_on:
+            kept.append("")
+            goes_on = line.endswith("\\")
+            continue
         if (not inside and bare[:1] in ("%", "!", "?")) or (
             not inside and re.match(r"[\w.]+\?{1,2}\s*$", bare)
         ):
             kept.append(line[: len(line) - len(bare)] + "pass")
+            goes_on = line.endswith("\\")
         elif not inside and re.match(r"\s*[\w, ]+=\s*[!%]", line):
             kept.append(re.sub(r"=\s*[!%].*", "= None", line))
+            goes_on = line.endswith("\\")
         else:
             kept.append(line)
             for quote in re.findall(r'"""|\'\'\'', line):

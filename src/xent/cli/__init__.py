@@ -77,6 +77,8 @@ def main() -> None:
         spell_on_streams()
         if os.environ.get("COLUMNS") == "0":  # unknown, as some shells say: no help would be seen
             del os.environ["COLUMNS"]
+        if sys.flags.optimize > 1 and "--help" in sys.argv:
+            typer.secho("python -OO takes help texts away: start it with -O at most.", err=True)
         with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
             # A doubt is part of what a command says, whatever PYTHONWARNINGS does with others.

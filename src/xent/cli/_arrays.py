@@ -40,12 +40,14 @@ class TruthArray:
         from xent import _check, _table
 
         (header,) = _table.array_headers(path or "", argument="--truth").values()
-        if len(header.shape) != 1 or header.dtype.kind not in "iufbU":
+        column = len(header.shape) == 1 or header.shape[1:] == (1,)
+        if not column or header.dtype.kind not in "iufbU":
             must = "hold one class a row: whole numbers, booleans or text of one dimension"
             got = f"the shape {header.shape} of {header.dtype} in {str(path)!r}"
             raise _check.invalid("--truth", must, got)
         self.path = path
-        self.values = np.load(str(path), mmap_mode="r", allow_pickle=False)
+        values = np.load(str(path), mmap_mode="r", allow_pickle=False)
+        self.values = values if values.ndim == 1 else values[:, 0]
 
     def require(self, rows: int, file: Path | Address) -> None:
         """Refuse an array that has more rows than the predictions, or fewer."""

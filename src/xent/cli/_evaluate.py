@@ -16,7 +16,15 @@ from xent.cli._addresses import Address, with_addresses
 from xent.cli._compare._against import OldRows
 from xent.cli._kinds._options import KindOptions
 from xent.cli._kinds._run import KindFile
-from xent.cli._labels import codes_of, in_order, labels_of, truth_as
+from xent.cli._labels import (
+    codes_of,
+    doubt_codes,
+    in_order,
+    is_coded,
+    labels_of,
+    numbers_by_place,
+    truth_as,
+)
 from xent.cli._predictions import Files, Scores, scores_of
 from xent.cli._stream._measure import Question
 from xent.cli._stream._options import StreamOptions
@@ -318,10 +326,13 @@ def classes_in(
     from xent import _table
 
     values = _table.categories(table, target, argument="--target").tolist()
-    if scores.matrix.ndim == 2:
-        return truth_as(values, names, codes), names, None if positive is None else positive
-    (yes,) = truth_as([positive], names, codes)
-    return truth_as(values, names or [yes], codes), names or None, yes
+    yes = positive
+    if scores.matrix.ndim == 1:
+        (yes,) = truth_as([positive], names, codes)
+    true = truth_as(values, names or [str(yes)], codes)
+    if numbers_by_place(scores, codes) and codes[0.0] not in true and is_coded(values, codes):
+        doubt_codes(codes)
+    return true, names or None, yes
 
 
 def _with_baselines(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from xent.cli._predictions import Scores, spelled
@@ -18,6 +18,7 @@ def labels_of(scores: Scores, given: str | None, pattern: str | None) -> tuple[S
     import numpy as np
 
     from xent import _check
+    from xent._table.files.columns import parts_of
 
     if given is None:
         return scores, scores.classes
@@ -30,7 +31,7 @@ def labels_of(scores: Scores, given: str | None, pattern: str | None) -> tuple[S
     classes = scores.classes
     if len(names) != len(classes):
         raise _check.invalid("--labels", f"name the {len(classes)} classes", len(names))
-    listed = [part.strip() for part in (pattern or "").split(",")]
+    listed = parts_of(pattern or "", scores.columns)
     if sorted(classes) == sorted(names):
         wanted = names
     elif len(listed) > 1 and sorted(listed) == sorted(scores.columns):
@@ -68,6 +69,29 @@ def codes_of(scores: Scores, names: list[str], given: str | None) -> dict[float,
         return {}
     numbers = numbers_of(scores.classes) if scores.classes else None
     return dict(zip(numbers or map(float, range(len(names))), names, strict=True))
+
+
+def numbers_by_place(scores: Scores, codes: Mapping[float, str]) -> bool:
+    """Whether numbers of a truth stand for classes by the places of these alone."""
+    return bool(codes) and not (scores.classes and numbers_of(scores.classes))
+
+
+def is_coded(values: Iterable[Any], codes: Mapping[float, str]) -> bool:
+    """Whether numbers stand for classes in a truth, and neither names nor booleans."""
+    flags, known = {"true", "false"}, set(codes.values())
+    texts = {spelled(value) for value in values} - flags - known
+    return any(truth_as([text], list(known), codes)[0] in known for text in texts)
+
+
+def doubt_codes(codes: Mapping[float, str]) -> None:
+    """Warn that no row of a truth is 0: its numbers may begin at 1, with the last class absent."""
+    from xent import _check
+
+    _check.warn(
+        f"`--labels` lets 0 stand for {codes[0.0]!r}, and no row of the truth is 0. If its numbers "
+        "begin at 1, each is taken for the class after its own: then call the columns by their "
+        "numbers (p_1, p_2, ...), or write names in the truth."
+    )
 
 
 def in_order(scores: Scores, names: list[str], given: str | None) -> tuple[Scores, list[str]]:

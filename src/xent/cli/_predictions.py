@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MOST_ALIKE = 1000  # ids among which one is looked for that is written otherwise
+
+
 @dataclass(frozen=True)
 class Files:
     """Where predictions and truth stand.
@@ -142,11 +145,21 @@ class Files:
 def only_there(names: Sequence[str], here: Sequence[str]) -> str:
     """Say which ids a file has and the other has not: 7 is no 7.0, and no 007."""
     from xent import _check
+    from xent._table.frames.doubts import looks_like_date
 
     known = set(here)
     alone = [*dict.fromkeys(name for name in names if name not in known)]
-    listed = _check.join_names(alone, limit=3, last="and")
-    return f"It has {listed} instead." if alone else ""
+    if not alone:
+        return ""
+    has = f"It has {_check.join_names(alone, limit=3, last='and')} instead."
+    beside = set(names)
+    lost = next((name for name in here if name not in beside), None)
+    if lost is None:
+        return has
+    if looks_like_date(lost) and any(map(looks_like_date, alone[:3])):
+        return f"{has} Write dates alike in both files, as 2026-11-30."
+    alike = _check.look_alike(lost, alone[:MOST_ALIKE])
+    return f"{has} {alike} Write both alike." if alike else has
 
 
 @dataclass(frozen=True)
@@ -229,10 +242,17 @@ def score_columns(
 
 
 def columns_of(
-    table: Any, names: list[str], pattern: str, option: str, *, masked: bool = False, first: int = 0
+    table: Any,
+    names: list[str],
+    pattern: str,
+    option: str,
+    *,
+    masked: bool = False,
+    first: int = 0,
+    advice: str = "",
 ) -> Scores:
     """Read columns that a pattern found, and name each by what tells it from the others."""
-    matrix = _matrix(table, names, option, masked=masked, first=first)
+    matrix = _matrix(table, names, option, masked=masked, first=first, advice=advice)
     return Scores(matrix, stripped(names, pattern), names)
 
 
@@ -257,7 +277,7 @@ def columns_as_they_lie(table: Any, names: Sequence[str]) -> NDArray[Any] | None
 
 
 def _matrix(
-    table: Any, names: list[str], option: str, *, masked: bool, first: int = 0
+    table: Any, names: list[str], option: str, *, masked: bool, first: int = 0, advice: str = ""
 ) -> NDArray[Any]:
     """Return columns as a matrix of the type they have: single precision sums to 1 less nearly."""
     import numpy as np
@@ -268,7 +288,9 @@ def _matrix(
     kinds = {str(table.column(name).type) for name in names}
     narrow = {frozenset({"float"}): np.float32, frozenset({"halffloat"}): np.float16}
     dtype: Any = narrow.get(frozenset(kinds), np.float64)
-    matrix: NDArray[Any] = read_numbers(table, names, argument=option, masked=masked, first=first)
+    matrix: NDArray[Any] = read_numbers(
+        table, names, argument=option, masked=masked, first=first, advice=advice
+    )
     return matrix.astype(dtype, copy=False)
 
 

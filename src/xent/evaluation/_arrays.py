@@ -1,5 +1,7 @@
 """What any library hands out as a NumPy array, and the names of its columns."""
 
+import math
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -11,11 +13,15 @@ from xent import _check
 from xent._array import library_of
 
 LARGEST_WEIGHT = 1e100  # of which the square is far from infinite
+LEAST_WEIGHT = 1e-100  # above 0: its square is no 0
 
 
 def array_of(argument: str, value: Any) -> NDArray[Any]:
     """Turn what any library hands out into a NumPy array; nothing masked is unmasked."""
     if hasattr(value, "detach"):
+        if value.is_sparse or value.device.type == "meta":
+            got = f"one of layout {value.layout} on {value.device}"
+            raise _check.wrong_kind(argument, "be a dense tensor that holds numbers", got)
         value = value.detach().cpu()
         if value.is_floating_point() and value.element_size() < 4:
             value = value.float()  # which holds them; NumPy has no bfloat16
@@ -57,8 +63,8 @@ def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
     if raw.dtype == object:
         raw = _plain_numbers(raw)
     if raw.dtype.kind not in "fiub":
-        must = "be an array of real numbers"
-        raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
+        must, got = "be an array of real numbers", f"an array of dtype {raw.dtype}"
+        raise _check.wrong_kind(argument, must, *(_no_array(value, raw) or (got, "")))
     if 0 in raw.shape:
         raise _check.invalid(argument, "have at least one row and one class", str(raw.shape))
     if raw.ndim not in (1, 2):
@@ -78,6 +84,30 @@ def _plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.float64) if every else values
 
 
+def _no_array(value: Any, raw: NDArray[Any]) -> tuple[str, str] | None:
+    """Say what was given in place of an array, and what makes one of it, where that is known."""
+    for method in ("toarray", "todense", "collect"):  # sparse matrices, lazy frames
+        if hasattr(value, method):
+            return _check.a(value), f"Call its .{method}() first."
+    if isinstance(value, Mapping):
+        return _check.a(value), "Make it a data frame, whose columns have names."
+    if raw.ndim == 0:
+        return _check.a(value), "Make it a list of rows." if isinstance(value, Iterable) else ""
+    entries = raw.ravel().tolist()
+    gap = next((i for i, each in enumerate(entries) if _is_gap(each)), None)
+    if gap is not None:
+        place = _check.at(np.unravel_index(gap, raw.shape))
+        return f"a missing value at {place}", "Leave such rows out."
+    if any(isinstance(each, Mapping) for each in entries):
+        return "a list of dicts", "Make it a data frame, whose columns have names."
+    return None
+
+
+def _is_gap(value: Any) -> bool:
+    named = type(value).__name__ in ("NAType", "NaTType")
+    return value is None or named or (isinstance(value, float) and math.isnan(value))
+
+
 def weights_of(
     value: Any, rows: int, *, some_count: bool = True, first: int = 0
 ) -> NDArray[np.float64]:
@@ -91,6 +121,11 @@ def weights_of(
     if not bad.any() and weight.max() > LARGEST_WEIGHT:
         must, advice = f"be at most {LARGEST_WEIGHT:g}", "Weights count by their ratios alone."
         raise _check.invalid("sample_weight", must, f"{weight.max():g}", advice)
+    tiny = (weight > 0) & (weight < LEAST_WEIGHT)
+    if not bad.any() and tiny.any():
+        must, row = f"be 0 or at least {LEAST_WEIGHT:g}", int(tiny.argmax())
+        got, advice = f"{weight[row]} at row {first + row}", "Weights count by their ratios alone."
+        raise _check.invalid("sample_weight", must, got, advice)
     if bad.any():
         row = int(bad.argmax())
         got = f"{weight[row]} at row {first + row}"

@@ -17,7 +17,7 @@ from xent.evaluation._predictions import predictions
 from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, joined
-from xent.evaluation._truth import column_of
+from xent.evaluation._truth import column_of, slices_of
 
 
 def evaluate(
@@ -105,7 +105,7 @@ def evaluate(
         normalize=normalize, allow_probabilities=allow_probabilities, once=once, bins=bins,
         calibrators=calibrators, base=base,
     )  # fmt: skip
-    return with_baselines(report, prior, label_smoothing, _check.log_of_base(base))
+    return with_baselines(report, prior, label_smoothing, _check.log_of_base(base, "a report"))
 
 
 def evaluated(
@@ -133,7 +133,7 @@ def evaluated(
     Without ``orders`` nothing is said that needs the rows in the order of their scores, or twice:
     ranking, decompositions, calibrators.
     """
-    unit, binning = _check.log_of_base(base), binning_of(bins)
+    unit, binning = _check.log_of_base(base, "a report"), binning_of(bins)
     others = calibrators_of(calibrators) if calibrators else {}
     given = predictions(
         target, probs, logits, log_probs, labels=labels, positive=positive,
@@ -141,9 +141,7 @@ def evaluated(
         allow_probabilities=allow_probabilities,
     )  # fmt: skip
     count = len(given.truth)
-    columns = {
-        name: column_of(f"by[{name!r}]", values, count) for name, values in (by or {}).items()
-    }
+    columns = slices_of(by, count)
     named = None if ids is None else column_of("ids", ids, count)
     if once:
         given = replace(given, truth=first_of_each(given, named))

@@ -334,7 +334,7 @@ class Figures:
         nats = math.log(self.base)
         for unit, size in (("bits", nats / math.log(2)), ("nats", nats)):
             found[f"cross_entropy_{unit}"] = self.cross_entropy * size
-            found[f"interval_{unit}"] = sorted((self.low * size, self.high * size))
+            found[f"interval_{unit}"] = [self.low * size, self.high * size]
         return plain(  # type: ignore[no-any-return]
             {
                 **found,

@@ -180,6 +180,8 @@ def not_one(
             advice = f"Leave out the column {name}: without it every row sums to 1."
         elif (np.abs(sums - 100) <= 1).all():
             advice = "These are percentages: divide them by 100."
+        elif (some > 1).any() and argument == "target":
+            advice = "If these are counts or votes, divide each row by its sum."
         elif (some > 1).any():
             advice = "Logits go under " + _check.setting("logits") + "."
         else:

@@ -1,14 +1,14 @@
 """Which column of the predictions was true in each row, by name or by number, never by guess."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.evaluation._arrays import array_of
+from xent.evaluation._arrays import array_of, column_names
 
 
 def names_of(labels: Any) -> list[Any] | None:
@@ -17,6 +17,9 @@ def names_of(labels: Any) -> list[Any] | None:
         return None
     if isinstance(labels, str) or not isinstance(labels, Iterable):
         raise _check.wrong_kind("labels", "be a list of names", repr(labels))
+    if isinstance(labels, set | frozenset):
+        must = "be a list of names, in the order of the columns"
+        raise _check.wrong_kind("labels", must, _check.a(labels) + ", which has no order")
     listed = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     names = [name.item() if isinstance(name, np.generic) else name for name in listed]
     odd = [name for name in names if not isinstance(name, str | int | float | bool)]
@@ -87,8 +90,7 @@ def truth_of(
             found[[value == ignore for value in values]] = -1
         if (found == -2).any():
             row = int((found == -2).argmax())
-            must = f"be one of the labels {_check.join_names(names)}"
-            raise _check.invalid("target", must, f"{values[row]!r} at row {first + row}")
+            raise no_label("target", values[row], first + row, names)
         return found
     raw = array_of("target", target)
     if raw.shape != (rows,):
@@ -97,7 +99,7 @@ def truth_of(
         if raw.shape == (rows, 1):
             soft = "Pass target[:, 0]."
         elif raw.shape != (rows, classes):
-            soft = ""
+            soft = "Make it a list." if raw.shape == () and isinstance(target, Iterable) else ""
         raise _check.invalid("target", must, f"the shape {raw.shape}", soft)
     if raw.dtype.kind == "f":
         if np.isnan(raw).any():
@@ -127,24 +129,58 @@ def truth_of(
     return whole if skipped is None else np.where(skipped, -1, whole)
 
 
-def values_of(target: Any) -> list[Any]:
-    """Return the true classes as they are called."""
+def no_label(argument: str, value: Any, row: int, names: list[Any]) -> ValueError:
+    """Say that a true class is none of the labels, and what may be the reason."""
+    from xent._table.files.header import NO_VALUE
+
+    must, got = f"be one of the labels {_check.join_names(names)}", f"{value!r} at row {row}"
+    advice: _check.Words = ""
+    if (na := _check.typed("na")) and str(value).lower() in NO_VALUE:
+        advice = f"If it means a missing class, pass {na} {value} and --drop-missing-target."
+    elif alike := _check.look_alike(value, [name for name in names if name == name]):
+        advice = f"{alike} Write both alike."
+    elif _check.typed("labels") and _is_number(value) and not any(map(_is_number, names)):
+        advice = "With " + _check.setting("labels") + " numbers stand for classes, 0 for the first."
+    return _check.invalid(argument, must, got, advice)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def values_of(target: Any, argument: str = "target") -> list[Any]:
+    """Return the true classes as they are called, or another column's values."""
     # Not through an array where it is none yet: NumPy makes text of a list like [1, "a"].
     if isinstance(target, list | tuple):
         values: Any = [v.item() if isinstance(v, np.generic) else v for v in target]
     else:
-        values = array_of("target", target).tolist()
+        values = array_of(argument, target).tolist()
     if not isinstance(values, list):
-        raise _check.invalid("target", "have one class a row", "one")
+        what = "class" if argument == "target" else "value"
+        raise _check.invalid(argument, f"have one {what} a row", "one")
     return values
 
 
 def column_of(argument: str, values: Any, rows: int) -> list[Any]:
     """Return a column's values, one a row."""
-    found = values_of(values)
+    found = values_of(values, argument)
     if len(found) != rows:
         raise _check.invalid(argument, f"have one value a row, {rows}", len(found))
     return found
+
+
+def slices_of(by: Any, rows: int) -> dict[Any, list[Any]]:
+    """Return the columns whose values part the rows, by name: of a mapping, or of a data frame."""
+    names = column_names(by) if by is not None else []
+    if not isinstance(by, Mapping | None) and not names:
+        must, advice = "be a mapping of names to columns", 'Pass by={"name": column}.'
+        raise _check.wrong_kind("by", must, _check.a(by), advice)
+    columns = {name: by[name] for name in names} if names else dict(by or {})
+    return {name: column_of(f"by[{name!r}]", each, rows) for name, each in columns.items()}
 
 
 def _hashed(value: Any) -> Any:

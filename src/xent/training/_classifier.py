@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
+from xent._table.given import labels_of
 from xent.training._fit.module import check_module, digest_of_module, module_logits
 from xent.training._fit.plan import Plan, read_device, read_optimizer, read_schedule
 from xent.training._fit.record import HeldOut, write_log
+from xent.training._fit.rows import features_of
 from xent.training._fit.run import (
     Task,
     refuse_what_steps_alone_have,
@@ -40,7 +42,6 @@ from xent.training._objectives import Objective, objective_of
 from xent.training._stream import StreamedRows
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-KINDS = [np.float64, np.float32, np.uint8]  # features that are taken as they are; others as float64
 
 
 class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -292,7 +293,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If it is not fitted, or ``X`` is not finite or not of D features.
         """
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=KINDS, reset=False)
+        rows = features_of(self, X, reset=False)
         return self._objective(self.loss_).log_probs(self._logits(rows))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -352,8 +353,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(X, StreamedRows):
             targets = read_targets(y, classes)
             return self._blocks(X, targets), targets
-        rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
-        return rows, read_targets(labels, classes)
+        rows = features_of(self, X, y, reset=True)
+        return rows, read_targets(y, classes)
 
     def _blocks(self, X: StreamedRows, targets: Targets) -> StreamedRows:
         """Take rows in blocks, which are looked at when they are read."""
@@ -428,11 +429,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
 
     def _held_out(self, X: ArrayLike, y: ArrayLike) -> HeldOut:
-        soft = is_soft(y)
-        rows, truth = validate_data(self, X, y, dtype=KINDS, reset=False, multi_output=soft)
-        if not soft:
-            return HeldOut(rows, numbers_in(self.classes_, truth, "validation"))
-        values = check_distributions("validation", truth)
+        rows = features_of(self, X, y, reset=False, argument="validation")
+        if not is_soft(y):
+            return HeldOut(rows, numbers_in(self.classes_, labels_of(y), "validation"))
+        values = check_distributions("validation", y)
         if values.shape[1] != len(self.classes_):
             must = f"hold probabilities of {len(self.classes_)} classes"
             raise _check.invalid("validation", must, f"{values.shape[1]} columns")

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from xent import _check
-from xent.training._classifier import KINDS, SoftmaxClassifier
+from xent.training._classifier import SoftmaxClassifier
 from xent.training._fit.dense import DenseHeldOut, dense_sums, read_dense
 from xent.training._fit.module import check_kind, logits_in_pieces, module_logits
 from xent.training._fit.record import HeldOut
+from xent.training._fit.rows import KINDS
 from xent.training._fit.targets import Targets, row_weights, weights_of_classes
 from xent.training._stream import StreamedRows
 

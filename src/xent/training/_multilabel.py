@@ -8,12 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from xent import _check
-from xent.training._classifier import KINDS, SoftmaxClassifier
+from xent.training._classifier import SoftmaxClassifier
 from xent.training._fit.plan import Plan
 from xent.training._fit.record import HeldOut
+from xent.training._fit.rows import features_of
 from xent.training._fit.targets import Targets, read_labels_of_rows
 from xent.training._objectives import Objective, objective_of
 from xent.training._stream import StreamedRows
@@ -155,7 +156,7 @@ class MultilabelClassifier(SoftmaxClassifier):
             If it is not fitted, or ``X`` is not finite or not of D features.
         """
         check_is_fitted(self)
-        return self._logits(validate_data(self, X, dtype=KINDS, reset=False))
+        return self._logits(features_of(self, X, reset=False))
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the logarithm of each label's probability, in nats.
@@ -232,12 +233,11 @@ class MultilabelClassifier(SoftmaxClassifier):
         targets = read_labels_of_rows("y", y, classes)
         if isinstance(X, StreamedRows):
             return self._blocks(X, targets), targets
-        rows, _ = validate_data(self, X, targets.values, dtype=KINDS, multi_output=True)
-        return rows, targets
+        return features_of(self, X, targets.values, reset=True), targets
 
     def _held_out(self, X: ArrayLike, y: ArrayLike) -> HeldOut:
         found = read_labels_of_rows("validation", y, None, self.classes_)
-        rows, _ = validate_data(self, X, found.values, dtype=KINDS, reset=False, multi_output=True)
+        rows = features_of(self, X, found.values, reset=False, argument="validation")
         return HeldOut(rows, found.values)
 
     def _plan(self, held_out: bool) -> tuple[Plan, list[int]]:

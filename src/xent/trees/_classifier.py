@@ -9,16 +9,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from xent import _check
+from xent._table.given import labels_of, same_length
 from xent.trees import _fit
 from xent.trees._estimator import BaseTree, restore_on_failure
 from xent.trees._show import report, rules, simplify
 from xent.trees._table import stream
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases
-from xent.trees._table.target import classes_of, same_length
+from xent.trees._table.target import classes_of
 from xent.trees._table.weights import times_class, weights_of
 
 
@@ -230,7 +231,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
             return np.log(self.predict_proba(X))
 
     def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
-        array = column_or_1d(y)
+        array = labels_of(y)
         same_length(array, n)
         codes = np.searchsorted(self.classes_, array)
         codes = np.minimum(codes, len(self.classes_) - 1)

@@ -154,12 +154,13 @@ def fit(
 def refuse_missing(cases: Cases | Unread) -> None:
     """Refuse a table in which something is missing."""
     if cases.missing:
-        advice = (
-            "Use "
-            + _check.setting("missing", "direction")
-            + ", or another tree: the others take them."
-        )
-        raise _check.invalid("X", "have no missing values", "some", advice)
+        raise _check.invalid("X", "have no missing values", "some", takes_gaps())
+
+
+def takes_gaps() -> _check.Words:
+    """Return the way out for a table in which something is missing."""
+    way = _check.setting("missing", "direction")
+    return "Use " + way + ", or another tree: the others take them."
 
 
 def _grow(

@@ -8,6 +8,7 @@ from sklearn.base import is_regressor
 from sklearn.utils.validation import validate_data
 
 from xent import _check
+from xent._table import given
 from xent._table.frames import AtOnce, Frame, exact, is_frame, read_at_once
 from xent._table.frames.at_once import NUMBER_FORM, OTHER_FORM
 from xent.trees import _fit
@@ -29,7 +30,6 @@ class ReadingMethods:
 
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
         most = MAX_BINS if self.splitter == "histogram" else np.inf
-        finite: Any = True if self.missing == "refuse" else "allow-nan"
         X = arrays.of_rows(X)
         if arrays.is_mixed(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -46,13 +46,14 @@ class ReadingMethods:
                 if reset:
                     exact.refuse_joined(exact.of_array(X), most)
                 try:
-                    X = validate_data(
+                    X = given.rows_of(
                         self,
                         X,
                         reset=reset,
-                        dtype=np.float64,
-                        accept_sparse=("csr", "csc"),
-                        ensure_all_finite=finite,
+                        sparse=("csr", "csc"),
+                        gaps=self.missing != "refuse",
+                        gaps_advice=_fit.takes_gaps(),
+                        kinds_advice=columns.ACCEPTED.advice,
                     )
                 except OverflowError:
                     raise exact.too_large() from None

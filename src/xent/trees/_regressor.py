@@ -9,16 +9,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import column_or_1d
 
 from xent import _check
+from xent._table.given import check_finite_target, column_of, same_length, target_of
 from xent.trees import _fit, _prune
 from xent.trees._estimator import BaseTree, restore_on_failure
 from xent.trees._table import stream
-from xent.trees._table.arrays import target_of
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases
-from xent.trees._table.target import same_length
 from xent.trees._table.weights import weights_of
 
 
@@ -158,7 +156,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         return self._values(X)[:, 0]
 
     def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
-        y = column_or_1d(target_of(y), warn=True)
+        y = column_of(target_of(y))
         if y.dtype.kind in "Mm":
             hours = "Make them numbers of days or hours."
             raise _check.wrong_kind("y", "hold numbers", str(y.dtype), hours)
@@ -167,8 +165,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         except (ValueError, TypeError):
             advice = "For classes take " + _check.thing("TreeClassifier") + "."
             raise _check.wrong_kind("y", "hold numbers", f"{y[0]!s:.40}", advice) from None
-        if not np.isfinite(numbers).all():
-            raise _check.invalid("y", "be finite", "NaN or infinity")
+        check_finite_target(numbers)
         same_length(numbers, n)
         return numbers, 0
 

@@ -231,3 +231,24 @@ def test_entropy_of_a_studentized_range():
     # Of two with one degree of freedom: |t| √2, where t is a Cauchy's: log(2π√2).
     found = entropy(stats.studentized_range(2, 1))
     assert abs(found - math.log(2 * math.pi * math.sqrt(2))) <= found.error + 1e-10
+
+
+@pytest.mark.parametrize("base", [2, 0.5])
+def test_how_far_off_a_density_may_be_is_in_the_unit_and_has_no_sign(base):
+    mixed = td.MixtureSameFamily(
+        td.Categorical(probs=torch.ones(2)), td.Normal(torch.tensor([0.0, 3.0]), torch.ones(2))
+    )
+    p, q = mixed, td.Normal(0.0, 2.0)
+    for options in ({}, {"rng": 0, "draws": 500}):
+        for measure in (entropy, lambda p, **o: kl_divergence(p, q, **o)):
+            nats = measure(p, **options)
+            found = measure(p, base=base, **options)
+            assert nats.error > 0
+            assert found.error == pytest.approx(nats.error / abs(math.log(base)), rel=1e-9, abs=0)
+            assert found.value == pytest.approx(nats.value / math.log(base))
+
+
+def test_a_part_of_weight_0_is_none():
+    parts = td.Normal(torch.tensor([1.0, 50.0]), torch.tensor([2.0, 1.0]))
+    mixed = td.MixtureSameFamily(td.Categorical(probs=torch.tensor([1.0, 0.0])), parts)
+    assert entropy(mixed) == pytest.approx(stats.norm(1, 2).entropy(), rel=1e-7)

@@ -3,7 +3,7 @@
 import fnmatch
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -49,19 +49,26 @@ def require(name: str, columns: Sequence[str], path: object, *, argument: str = 
     """Return ``name`` if it is a column; suggest the nearest one otherwise."""
     if name in columns:
         return name
-    near = get_close_matches(name, columns, n=1)
-    has = f"It has {_check.join_names(columns, last='and')}."
-    advice = f"Did you mean {near[0]!r}?" if near else has
-    raise _check.invalid(argument, f"name a column of {str(path)!r}", repr(name), advice)
+    raise _check.invalid(
+        argument, f"name a column of {str(path)!r}", repr(name), _nearest(name, columns)
+    )
+
+
+def _nearest(name: str, columns: Sequence[str]) -> str:
+    """Say which column may have been meant, or which there are."""
+    if alike := _check.look_alike(name, columns):
+        return alike
+    if near := get_close_matches(name, columns, n=1):
+        return f"Did you mean {near[0]!r}?"
+    return f"It has {_check.join_names(columns, last='and')}."
 
 
 def matching(
     pattern: str, columns: Sequence[str], path: object, *, argument: str = "columns"
 ) -> list[str]:
     """Return the columns, in the table's order, that match a pattern like ``p_*`` or ``a,b,c``."""
-    parts = [part.strip() for part in pattern.split(",")]
     chosen: set[str] = set()
-    for part in parts:
+    for part in parts_of(pattern, columns):
         found = [c for c in columns if c == part or fnmatch.fnmatchcase(c, part)]
         if not found:
             must = f"match columns of {str(path)!r}"
@@ -69,6 +76,15 @@ def matching(
             raise _check.invalid(argument, must, repr(part), advice)
         chosen.update(found)
     return [c for c in columns if c in chosen]
+
+
+def parts_of(pattern: str, columns: Collection[str]) -> list[str]:
+    """Return what stands between commas, without blanks at its ends unless a column has them.
+
+    >>> parts_of(" p_a, p_b", [" p_a", "p_b"])
+    [' p_a', 'p_b']
+    """
+    return [part if part in columns else part.strip() for part in pattern.split(",")]
 
 
 def numbers(
@@ -120,7 +136,7 @@ def numbers(
             bad = ~(np.isfinite(values) | (masked & np.isneginf(values)))
         else:
             values = np.zeros(len(column))
-            bad = ~np.array([_reads_as_number(value) for value in column.to_pylist()], dtype=bool)
+            bad = ~np.array([_readsas_number(value) for value in column.to_pylist()], dtype=bool)
             if not bad.any():
                 bad = np.ones(len(column), dtype=bool)
         if bad.any():
@@ -128,13 +144,23 @@ def numbers(
             value = column[row].as_py()
             shown = "a missing value" if value is None else repr(value)
             must = f"hold numbers in column {name!r}"
-            if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
-                point = _check.setting("decimal", ",")
-                commas = "If its decimals are commas, pass " + point + "."
-                raise _check.invalid(argument, must, f"{shown} at row {first + row}", commas)
-            raise _check.invalid(argument, must, f"{shown} at row {first + row}", advice)
+            said = as_number(value) if isinstance(value, str) else ""
+            raise _check.invalid(argument, must, f"{shown} at row {first + row}", said or advice)
         matrix[:, j] = values
     return matrix
+
+
+def as_number(text: str) -> _check.Words:
+    """Say how a text becomes the number that people write so; nothing of another text."""
+    from xent._table.frames.doubts import otherwise_written
+
+    said: _check.Words = otherwise_written(text)
+    if not _DECIMAL_COMMA.fullmatch(text):
+        return said
+    decimals = "If its decimals are commas, pass " + _check.setting("decimal", ",") + "."
+    if not said or text.strip().startswith(("0,", "-0,")):  # 0,125 is less than a thousand
+        return decimals
+    return decimals + " If they part thousands, take them away."
 
 
 def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[Any]:
@@ -145,6 +171,10 @@ def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[
     import pyarrow as pa
 
     values = table.column(column)
+    if pa.types.is_fixed_size_list(values.type) and values.type.list_size == 1:
+        values = pa.chunked_array(
+            [chunk.flatten() for chunk in values.chunks], values.type.value_type
+        )
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
@@ -177,7 +207,7 @@ def _decoded(values: Any, column: str, argument: str) -> Any:
         raise _check.invalid(argument, must, got, "Write them as integers or text.") from None
 
 
-def _reads_as_number(value: object) -> bool:
+def _readsas_number(value: object) -> bool:
     """Whether an entry of a text column is not what made it text."""
     try:
         return math.isfinite(float(value))  # type: ignore[arg-type]

@@ -69,9 +69,12 @@ class Csv:
             raise _check.invalid("encoding", must, repr(self.encoding), advice) from None
 
     def between(self, kind: str) -> str:
-        """Return the separator of a file with this ending; refuse one that is the decimal point."""
+        """Return the separator of a file with this ending; refuse one that is the decimal point.
+
+        A comma may be both: then numbers stand in quotation marks.
+        """
         found = self.separator or ("\t" if kind == ".tsv" else ",")
-        if found == self.decimal:
+        if found == self.decimal != ",":
             must, got = "differ from the decimal point", f"{found!r} for both"
             raise _check.invalid("separator", must, got)
         return found
@@ -173,7 +176,23 @@ def why_not(
         got = f"{SEPARATORS[other]} in {str(path)!r}"
         passed = _check.setting("separator", other.replace("\t", r"\t"))
         return _check.invalid(argument, must, got, "Pass " + passed + "." if csv else "")
-    return unreadable(path, kind, _with_line(path, kind, error, csv))
+    told = _with_line(path, kind, error, csv)
+    return unreadable(path, kind, told, _of_fields(str(told), how.between(kind)))
+
+
+def _of_fields(error: str, sign: str) -> str:
+    """Say what to do about a line that has too few fields, or too many."""
+    found = re.search(r"Expected (\d+) columns, got (\d+): ?(.*)", error, re.DOTALL)
+    if found is None:
+        return ""
+    most, fields, line = int(found[1]), int(found[2]), found[3].rstrip("\r\n.")
+    if fields < most:
+        return "Give the line all its fields, or take it away if it is no row of the table."
+    if most == 1:
+        return "If the first line is not the one that names the columns, take it away."
+    if line.endswith(sign) and fields == most + 1:
+        return f"End no line with {sign!r}, or every line, the first too."
+    return f"Put a field that holds {sign!r} in quotation marks, or take away what is too much."
 
 
 def _with_line(path: str | os.PathLike[str], kind: str, error: object, csv: Csv | None) -> object:

@@ -54,6 +54,8 @@ def likely_encoding(sample: bytes) -> str:
     >>> likely_encoding("城市,北京".encode("gb18030")), likely_encoding("café".encode("latin1"))
     ('gb18030', 'latin1')
     """
+    if sample[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf32"
     if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf16"
     sample = sample[:SAMPLE]

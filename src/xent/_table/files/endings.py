@@ -14,11 +14,17 @@ READ_FORMATS = (*FORMATS, ".npy", *ARROW_FORMATS)  # read, and not written
 
 _BY_PANDAS = "pandas reads it; `DataFrame.to_parquet` writes what is read here."
 _PACKED = "Unpack it first; of packed tables .gz is read as it is."
+ONE_A_LINE = "Write one object a line, as `jq -c '.[]' a.json > a.jsonl` does of a list of them."
 _WAYS_OUT = {
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "Save the sheet as CSV."),
-    ".json": "Write one object a line, as `jq -c '.[]' a.json > a.jsonl` does of a list of them.",
+    ".json": ONE_A_LINE,
     **dict.fromkeys((".pkl", ".pickle"), "A pickle may run anything when read. " + _BY_PANDAS),
     **dict.fromkeys((".dta", ".sas7bdat", ".sav", ".orc", ".h5", ".hdf5"), _BY_PANDAS),
+    ".arff": "Weka saves it as CSV, where ? is a missing value.",
+    **dict.fromkeys(
+        (".rds", ".rda", ".rdata"),
+        'In R `write.csv(x, "x.csv", na = "", row.names = FALSE)` writes what is read here.',
+    ),
     **dict.fromkeys((".pt", ".pth", ".safetensors"), "Write its arrays by `numpy.savez`."),
     **dict.fromkeys((".zip", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz"), _PACKED),
     **dict.fromkeys((".txt", ".data", ".dat"), "If it is a table of text, name it .csv."),

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from xent._table.files.dialect import Csv
 
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 NO_VALUE = ("", "?", "-", "na", "n/a", "nan", "null", "none")  # what stands for a missing value
+POINT_ROWS = 1000  # rows whose numbers may have points
 WHOLE = re.compile(r"\d{1,18}")
 
 
@@ -57,6 +59,34 @@ def doubt_header(batch: Any, path: str | os.PathLike[str], csv: Csv | None) -> N
             f"the first line of {str(path)!r} reads like a row: {shown}. It is taken as names."
         )
         _check.warn(because[:1].upper() + because[1:] + " " + advice)
+
+
+def doubt_points(
+    batch: Any, path: str | os.PathLike[str], csv: Csv | None, text: Sequence[str]
+) -> None:
+    """Warn of numbers with a decimal point where commas are decimals: they are read as names.
+
+    Parameters
+    ----------
+    batch, path, csv
+        As in `doubt_header`.
+    text : sequence of str
+        Columns that are text by someone's wish.
+    """
+    import pyarrow as pa
+
+    if csv is None or csv.decimal != ",":
+        return
+    for name, kind in zip(batch.schema.names, batch.schema.types, strict=True):
+        if name in text or not pa.types.is_string(kind):
+            continue
+        words = [word for word in batch.column(name).slice(0, POINT_ROWS).to_pylist() if word]
+        numbers = [word for word in words if NUMERAL.fullmatch(word.strip())]
+        if 2 * len(numbers) > len(words):
+            decimal = _check.setting("decimal", ",")
+            shown = f"{str(path)!r} has points in the numbers of {name!r}, such as {numbers[0]!r}"
+            _check.warn(f"{shown}. They are read as names: leave out " + decimal + ".")
+            return
 
 
 def _held(batch: Any, names: list[str]) -> list[bool]:

@@ -258,6 +258,8 @@ def _as_arrow_has_it(path: str | os.PathLike[str], name: str, array: NDArray[Any
         if times is None:
             unit = np.datetime_data(dtype)[0]
             why = f"{name!r} holds times in {unit!r} that nanoseconds or 64 bits do not hold"
+            if unit == "generic":
+                why = f"{name!r} holds durations without a unit: astype('timedelta64[s]') says one"
             raise unreadable(path, ".npz", why)
         return times
     return array.astype(dtype.newbyteorder("="), copy=False)

@@ -13,12 +13,13 @@ from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
 from xent._table.files.endings import (
     ARRAY_FORMATS,
     ARROW_FORMATS,
+    ONE_A_LINE,
     ending,
     kind_of,
     refuse_duplicates,
     unreadable,
 )
-from xent._table.files.header import doubt_header
+from xent._table.files.header import doubt_header, doubt_points
 from xent._table.files.npz import read_npz, scan_arrays
 from xent._table.files.parquet import check_whole, rows_of_batch
 from xent._table.files.unpacked import unpacked
@@ -83,6 +84,7 @@ def read(
 
             table = read_csv(path, kind, text, csv, check)
             doubt_header(table.slice(0, HEAD_ROWS), path, csv)
+            doubt_points(table, path, csv, text)
         else:
             table = _read_json(path)
     except _damage() as error:
@@ -176,6 +178,7 @@ def scan(
                 refuse_duplicates(batch.schema.names, path, argument, csv)
                 if fresh:
                     doubt_header(batch, path, csv)
+                    doubt_points(batch, path, csv, text)
                 fresh = False
                 yield from _cut(batch, columns, batch_rows, path)
         elif kind in (".jsonl", ".ndjson"):
@@ -203,7 +206,12 @@ def names(
     return [] if first is None else list(first.schema.names)
 
 
-def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None = None) -> Any:
+def blanks_as_missing(
+    table: Any,
+    path: str | os.PathLike[str],
+    csv: Csv | None = None,
+    blank: Sequence[str] = (),
+) -> Any:
     """Return what was read from a file; in a file of text an empty field is a missing value.
 
     Parameters
@@ -214,6 +222,8 @@ def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None 
         From where.
     csv : Csv, optional
         How a CSV is written: its words for a missing value are missing among names, too.
+    blank : sequence of str
+        Columns that are left as they are.
 
     Returns
     -------
@@ -224,14 +234,15 @@ def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None 
 
     if ending(path, "path") in (".parquet", *ARRAY_FORMATS, *ARROW_FORMATS):
         return table
-    blank = pa.array(["", *(csv.missing if csv else ())])
+    words = pa.array(["", *(csv.missing if csv else ())])
     columns, rows = list(table.columns), table.num_rows
+    kept = {table.schema.get_field_index(name) for name in blank}
     for at, cells in text_blocks(table):
-        is_blank = pc.is_in(cells, value_set=blank)
+        is_blank = pc.is_in(cells, value_set=words)
         if pc.any(is_blank).as_py():
             cells = pc.if_else(is_blank, pa.scalar(None, pa.string()), cells)
             for k, i in enumerate(at):
-                columns[i] = cells.slice(k * rows, rows)
+                columns[i] = columns[i] if i in kept else cells.slice(k * rows, rows)
     # All at once: to put one column into a table costs a look at every other.
     return type(table).from_arrays(columns, names=table.schema.names)
 
@@ -254,6 +265,8 @@ def _refusal(
         return why_not(path, kind, error, csv, argument)
     if isinstance(error, UnicodeError):
         return unreadable(path, kind, "it is not UTF-8")
+    if kind in (".jsonl", ".ndjson") and "from object to array in row 0" in str(error):
+        return unreadable(path, kind, "it is a list, and not an object a line", ONE_A_LINE)
     return unreadable(path, kind, error)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from xent import _check
-from xent._table.frames.columns import Names
+from xent._table.frames.columns import Column, Names
 
 DOUBTED_LEVELS = 10_000  # of a column of text that are looked at
 
@@ -31,6 +31,12 @@ WRITTEN = (
      "numbers with blanks or apostrophes between thousands", "Take these away"),
     (re.compile(r"\s*[+-]?\d{1,3}(\.\d{3})+,\d+\s*"), "numbers with points between thousands",
      "Take the points away and make the comma a point"),
+    (re.compile(r"\s*[\u2212\u2013\u2010\uff0d]\s*[.,]?\d[\d.,]*\s*"),
+     "numbers with another sign for minus", "Make it -"),
+    (re.compile(r"""\s*(['"\u2018\u201c\u00b4`])\s*[+-]?[\d.,]+\s*['"\u2019\u201d\u00b4`]\s*"""),
+     "numbers in quotation marks", "Take the marks away"),
+    (re.compile(r"(?=.*[^\x00-\x7f\s])\s*[+-]?[\d.,\u066b\uff0e]*\d[\d.,\u066b\uff0e]*\s*"),
+     "numbers in another script's digits", "Write them with 0 to 9"),
     (re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1(\d{4}|\d{2})(\s.*)?"), "dates",
      "Write them as 2026-11-30"),
     (re.compile(rf"\s*(\d{{1,2}}[\s.-]*{MONTH}[\s.,-]*\d{{2,4}}|{MONTH}[\s.-]*\d{{1,2}},?\s+\d{{4}})"
@@ -90,7 +96,9 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
     commas = any("," in text for text, _ in known if NUMBER.fullmatch(text))
     if odd is None and not commas:
         return False  # text by someone's wish, such as codes of regions
-    advice = "" if odd is None else f" If {odd!r} means a missing value, {_as_missing(odd)}."
+    advice = "" if odd is None else " " + otherwise_written(odd)
+    if odd is not None and not advice.strip():
+        advice = f" If {odd!r} means a missing value, {_as_missing(odd)}."
     if commas:
         point = _check.typed("decimal")
         advice += " If its decimals are commas, "
@@ -102,11 +110,52 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
     return True
 
 
+def other_kind(argument: str, name: str, was: str, column: Column) -> ValueError:
+    """Return the error for a column of another kind than that of fit, with its first odd value.
+
+    Parameters
+    ----------
+    argument : str
+        What the caller calls the table.
+    name : str
+        The column.
+    was : str
+        The kind that it had.
+    column : Column
+        What it holds now.
+    """
+    got, advice = f"a {column.kind} ({column.dtype})", ""
+    if was == "number" and column.is_text:
+        texts = [text for text in column.names().levels if isinstance(text, str) and text.strip()]
+        odd = next((text for text in texts if not NUMBER.fullmatch(text)), None)
+        if odd is not None:
+            got += f", {odd!r}"
+            advice = f"If {odd!r} means a missing value, {_as_missing(odd)}."
+        elif any("," in text for text in texts) and (point := _check.typed("decimal")):
+            got, advice = f"{got}, {texts[0]!r}", f"If its decimals are commas, pass {point} ','."
+    return _check.invalid(argument, f"hold a {was} in column {name!r}, as in fit", got, advice)
+
+
 def read_as_values(levels: Iterable[tuple[str, float]]) -> bool:
     """Whether most rows of a column of text hold numbers or dates, however written."""
     known = [(text, rows) for text, rows in levels if text.strip()]
     total = sum(rows for _, rows in known)
     return any(2 * _rows(known, form) > total for form in FORMS)
+
+
+def looks_like_date(text: str) -> bool:
+    """Whether a text is a date, however written."""
+    forms = [ISO_DATE, *(form for form, what, _ in WRITTEN if what == "dates")]
+    return any(form.fullmatch(text) for form in forms)
+
+
+def otherwise_written(text: str) -> str:
+    """Say what to do about a text that is a number as people write them; nothing of another.
+
+    >>> otherwise_written("12 %"), otherwise_written("cat")
+    ('Take the sign % away.', '')
+    """
+    return next((f"{advice}." for form, _, advice in WRITTEN if form.fullmatch(text)), "")
 
 
 def is_value(text: str) -> bool:

@@ -135,7 +135,8 @@ def _of_values(name: object, values: Any) -> Column:
     if values.dtype.kind in "mM":
         times = in_arrow_units(values)
         if times is None:
-            return Column(name, values, str(values.dtype))
+            bare = np.datetime_data(values.dtype)[0] == "generic"
+            return Column(name, values, f"{values.dtype}{' without a unit' if bare else ''}")
         values = times
     array = pa.array(values)
     return of_series(name, nw.from_native(pa.chunked_array([array]), series_only=True))

@@ -345,12 +345,12 @@ def counts(divisor: Value, loop: Loop) -> str:
     if _is_length(divisor, dataset(source)):
         return "samples"
     if isinstance(divisor, Length):
-        if _same(divisor.of, source):
+        if same(divisor.of, source):
             return "samples" if loop.kind == "slices" else "batches"
         if isinstance(divisor.of, Made) and divisor.of.name == "iter":
             return "batches" if bare(divisor.of) is source else ""
         data = dataset(source)
-        if data is not None and _same(divisor.of, data):
+        if data is not None and same(divisor.of, data):
             sampler = source.options.get("sampler") if isinstance(source, Made) else None
             if isinstance(sampler, Made) and sampler.name.rpartition(".")[2] in SUBSETS:
                 return "sampler"
@@ -375,7 +375,7 @@ def counts(divisor: Value, loop: Loop) -> str:
     return ""
 
 
-def _same(one: Value, other: Value | None) -> bool:
+def same(one: Value | None, other: Value | None) -> bool:
     """Whether two values are one thing: what a file that is not there has, by its full name."""
     return one is other or (isinstance(one, External) and one == other)
 

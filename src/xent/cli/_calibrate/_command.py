@@ -217,10 +217,12 @@ def _say(found: Calibrator, model: Path, base: float) -> None:
     unit = UNIT_NAMES.get(base, f"units of log {base:g}")
     size = math.log(base)
     at = "" if math.isnan(found.temperature) else f", temperature {found.temperature:.4g}"
-    rows = _check.count(found.rows, "row")
+    rows, these = _check.count(found.rows, "row"), "these"
+    if found.impossible:  # what is infinite whatever is done is no part of the means
+        these = f"the {found.rows - found.impossible:,} whose class was given more than 0"
     typer.echo(f"{found.method}{at}, fitted on {rows}: {as_typed(model)}")
     typer.echo(
-        f"{found.after / size:.4f} {unit} a row on these; {found.before / size:.4f} without it"
+        f"{found.after / size:.4f} {unit} a row on {these}; {found.before / size:.4f} without it"
     )
 
 

@@ -11,7 +11,7 @@ from xent.cli._compare._against import costs_in
 from xent.cli._evaluate import classes_in, single
 from xent.cli._labels import codes_of, labels_of
 from xent.cli._predictions import Files, Scores, only_there, scores_of
-from xent.cli._tables._options import TableOptions
+from xent.cli._tables._options import TableOptions, read_numbers
 
 UNPAIRED = "Rows that have names are paired by --id COLUMN."
 
@@ -110,12 +110,10 @@ class ModelFile:
         """Return a column of numbers."""
         import pyarrow as pa
 
-        from xent import _table
-
         if name is None:
             return None
         table = pa.table({name: self.others[name]})
-        return _table.numbers(table, [name], argument="--weights")[:, 0]
+        return read_numbers(table, [name], argument="--weights")[:, 0]
 
     def beside(self, first: ModelFile) -> ModelFile:
         """Return this model with its rows and columns in the order of the first model's."""
@@ -174,12 +172,14 @@ class ModelFile:
     ) -> None:
         from xent import _check
 
+        unpaired = UNPAIRED if first.ids is None else ""
         for row, (here, there) in enumerate(zip(mine, theirs, strict=True)):
             if here != there and not (here != here and there != there):
                 at = f"row {row}" if first.ids is None else f"id {first.ids[row]!r}"
                 got = f"{here!r} and not {there!r} at {at}"
                 must = f"have {what} of {str(first.file)!r} in {str(self.file)!r}"
-                raise _check.invalid("FILE", must, got, UNPAIRED if first.ids is None else "")
+                alike = _check.look_alike(here, [there])
+                raise _check.invalid("FILE", must, got, alike or unpaired)
 
 
 def _said(table: Any, target: str) -> list[str] | None:

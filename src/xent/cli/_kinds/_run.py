@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent.cli._arrays import lists_in_text
 from xent.cli._kinds._options import KindOptions, refuse_others
 from xent.cli._predictions import Scores, columns_of, scores_of
 from xent.cli._tables._file import TableFile
@@ -14,6 +16,9 @@ from xent.cli._tables._options import TableOptions, words
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+YES_OR_NO = (
+    "Each label is a column of 0 and 1. Of one that is not known, write -1 and pass --ignore -1."
+)
 ReportAndRows = tuple[Any, dict[str, Any]]
 
 
@@ -63,10 +68,10 @@ class KindFile:
                 "--harness": self._harness,
             }[alone]()
 
-    def _table(self, text: list[str] | None = None) -> Any:
+    def _table(self, text: Sequence[str] = (), blank: Sequence[str] = ()) -> Any:
         from xent import _check
 
-        table = TableFile(self.file, self.reading, argument="FILE", text=text or []).read()
+        table = TableFile(self.file, self.reading, argument="FILE", text=text, blank=blank).read()
         if table.num_rows == 0:
             raise _check.invalid("FILE", "have at least one row", f"{str(self.file)!r}")
         return table
@@ -85,13 +90,12 @@ class KindFile:
         _table.require(name, table.column_names, self.file, argument="--weights")
         return _table.numbers(table, [name], argument="--weights")[:, 0]
 
-    def _beside(self, table: Any, pattern: str, option: str, leave: list[str]) -> Scores:
+    def _beside(self, table: Any, pattern: str, option: str, advice: str = "") -> Scores:
         """Return columns of truth, in the order that those of scores will be brought into."""
         from xent import _table
 
-        names = [name for name in table.column_names if name not in leave]
-        found = _table.matching(pattern, names, self.file, argument=option)
-        return columns_of(table, found, pattern, option)
+        found = _table.matching(pattern, table.column_names, self.file, argument=option)
+        return columns_of(table, found, pattern, option, advice=advice)
 
     def _paired(self, truth: Scores, scores: Scores, option: str) -> NDArray[Any]:
         """Return the truth's columns in the order of the scores'."""
@@ -111,7 +115,7 @@ class KindFile:
         from xent.evaluation._kinds._soft import soft_evaluated
 
         table = self._table()
-        truth = self._beside(table, str(self.kinds.soft), "--soft", [])
+        truth = self._beside(table, str(self.kinds.soft), "--soft")
         names = [n for n in table.column_names if n in truth.columns]
         scores = self._scores(table, names)
         return soft_evaluated(
@@ -125,7 +129,7 @@ class KindFile:
         from xent.evaluation._kinds._multilabel import multilabel_evaluated
 
         table = self._table()
-        truth = self._beside(table, self.said["target"], "--target", [])
+        truth = self._beside(table, self.said["target"], "--target", YES_OR_NO)
         scores = self._scores(table, list(truth.columns))
         return multilabel_evaluated(
             self._paired(truth, scores, "--target"),
@@ -168,7 +172,10 @@ class KindFile:
         from xent.evaluation._kinds._tokens import tokens_evaluated
 
         id_, kinds = self.said["id_"], self.kinds
-        table = self._table([name for name in (id_, kinds.text) if name])
+        # A text may be empty, which is no missing one.
+        table = self._table(
+            [name for name in (id_, kinds.text) if name], [kinds.text] if kinds.text else []
+        )
         wanted = {"--tokens": kinds.tokens, "--text": kinds.text, "--mask": kinds.mask, "--id": id_}
         for option, name in wanted.items():
             if name is not None:
@@ -219,7 +226,7 @@ def _lists(table: Any, name: str, option: str) -> list[Any]:
 
     from xent import _check
 
-    column = table.column(name).combine_chunks()
+    column = lists_in_text(table.column(name), option, 0).combine_chunks()
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not (
         pa.types.is_floating(kind.value_type)

@@ -239,6 +239,7 @@ def codes(question: Question, table: Any, first: int) -> Any:
     import numpy as np
 
     from xent import _check
+    from xent.evaluation._truth import no_label
 
     column = table.column(question.target)
     if column.null_count:
@@ -256,8 +257,8 @@ def codes(question: Question, table: Any, first: int) -> Any:
     out = found[places]
     if found.min(initial=0) < -1 and (out == -2).any():
         at = int((out == -2).argmax())
-        must = f"be one of the labels {_check.join_names(list(question.names))}"
-        raise _check.invalid("--target", must, f"{texts[places[at]]!r} at row {first + at}")
+        with words("labels"):
+            raise no_label("--target", texts[places[at]], first + at, list(question.names))
     return out
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, is_whole
-from xent.cli._labels import codes_of, truth_as
+from xent.cli._labels import codes_of, doubt_codes, is_coded, numbers_by_place, truth_as
 from xent.cli._stream import _pieces
 from xent.cli._stream._measure import (
     Question,
@@ -52,14 +52,17 @@ def run(
     rows = _rows_in(pieces)
     if question.truth is not None and rows is not None:
         TruthArray(question.truth).require(rows, file)
-    question, columns = _named(question, empty, pieces)
+    question, columns, doubted = _named(question, empty, pieces)
     work = _Work(file, question, pieces, columns, options.checkpoint)
     if options.dask is None and options.workers in (None, 1):
         work.alone()
     else:
         work.shared(options)
     work.keep(force=True)
-    return work.whole.result(), question.codes
+    report = work.whole.result()
+    if doubted and not any(c.rows for c in report.per_class if c.label == question.codes[0.0]):
+        doubt_codes(question.codes)
+    return report, question.codes
 
 
 def _with_form(question: Question, pieces: list[Piece]) -> tuple[Question, Any]:
@@ -75,8 +78,11 @@ def _with_form(question: Question, pieces: list[Piece]) -> tuple[Question, Any]:
     return question, schema_of(piece, reading, text)
 
 
-def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Question, list[str]]:
-    """Return the question with the names of the classes, and the columns that are read."""
+def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Question, list[str], bool]:
+    """Return the question with the names of the classes, and the columns that are read.
+
+    Say also whether numbers of the truth stand for classes by the places of these alone.
+    """
     from xent import _check, _table
     from xent.evaluation._truth import with_positive
 
@@ -101,8 +107,16 @@ def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Questio
     )
     scores, classes = question.scores(first, path)
     question = replace(question, codes=codes_of(scores, classes, question.labels))
+    some = (
+        first.column(question.target)
+        if question.truth is None
+        else (TruthArray(question.truth).column(0, len(first)))
+    )
+    doubted = numbers_by_place(scores, question.codes) and is_coded(
+        some.unique().drop_null().to_pylist(), question.codes
+    )
     if scores.matrix.ndim == 2:
-        return replace(question, names=tuple(classes)), columns
+        return replace(question, names=tuple(classes)), columns, doubted
     seen: dict[str, None] = {}
     if question.truth is not None and not classes:
         truth, last = TruthArray(question.truth), pieces[-1]
@@ -116,7 +130,7 @@ def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Questio
     target = [text for text in seen if text != question.ignore]
     (yes,) = truth_as([question.positive], classes, question.codes)
     found = with_positive(target, yes, classes or None)
-    return replace(question, names=tuple(map(str, found))), columns
+    return replace(question, names=tuple(map(str, found))), columns, doubted
 
 
 @contextmanager

@@ -30,6 +30,8 @@ class TableFile:
         Columns that are text in a CSV whatever they look like, and else as they are.
     matrices : bool
         Whether an array of two dimensions is one column of lists.
+    blank : sequence of str
+        Columns of text in which an empty field is an empty text, and no missing one.
     """
 
     def __init__(
@@ -41,12 +43,13 @@ class TableFile:
         names: Sequence[str] = (),
         text: Sequence[str] = (),
         matrices: bool = False,
+        blank: Sequence[str] = (),
     ) -> None:
         self.path, self.argument, self.matrices = path, argument, matrices
         self.drop, self.wanted = reading.drop or [], reading.names or []
         self.names = [*self.wanted, *names]
         self.text = [*self.names, *text]
-        self.csv = reading.csv(path)
+        self.csv, self.blank = reading.csv(path), blank
         self.begun: Iterator[Any] | None = None  # batches, the first of which was looked at
 
     @property
@@ -113,7 +116,7 @@ class TableFile:
 
         from xent import _table
 
-        table = _table.blanks_as_missing(table, self.path, self.csv)
+        table = _table.blanks_as_missing(table, self.path, self.csv, self.blank)
         for name in [*self.drop, *self.wanted]:
             _table.require(name, table.schema.names, self.path, argument=self._option(name))
         for name in self.names:

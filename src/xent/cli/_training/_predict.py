@@ -170,7 +170,7 @@ def _said(trained: TrainedModel, batch: Any, several: LabelColumns | None) -> di
     X = batch
     if trained.encoder is None:
         X = _table.numbers(batch, trained.columns, argument="DATA")
-    with _data.words("na", X="DATA"):
+    with _data.words("na", "decimal", X="DATA"):
         if several is not None:
             return score_labels(several, trained.decision_function(X))
         log_probs = trained.predict_log_proba(X)

@@ -250,7 +250,7 @@ def predict(
     rows = 0
     with _table.writing(output, argument="--output") as add:
         for batch in source.batches("rows predicted"):
-            with tree_words():
+            with tree_words("na", "decimal"):
                 columns = _said(tree, batch)
             if target is not None:
                 require(batch.schema.names, [target])

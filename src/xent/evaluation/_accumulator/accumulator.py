@@ -22,7 +22,7 @@ from xent.evaluation._predictions import Predictions, predictions
 from xent.evaluation._probabilities import check_costs, look_like_probs
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept
-from xent.evaluation._truth import column_of, names_of
+from xent.evaluation._truth import column_of, names_of, slices_of
 
 CACHED_ROWS = 1 << 15  # whose columns are counted one after the other: cells stay in a near cache
 LOGITS_DOUBTED = 4096  # rows that all look like probabilities, before they are refused
@@ -101,7 +101,7 @@ class Accumulator:
         once: bool = False,
         base: float = 2,
     ) -> None:
-        _check.log_of_base(base)
+        _check.log_of_base(base, "a report")
         if bins is not None and not ranking:
             must = "be left out where " + _check.setting("ranking", False) + " is given"
             raise _check.invalid("bins", must, "both")
@@ -195,7 +195,7 @@ class Accumulator:
             allow_probabilities=True, some_count=False, first=first,
         )  # fmt: skip
         count = len(given.truth)
-        columns = {name: column_of(f"by[{name!r}]", v, count) for name, v in (by or {}).items()}
+        columns = slices_of(by, count)
         named = None if ids is None else column_of("ids", ids, count)
         self.add(given, columns, named)
 

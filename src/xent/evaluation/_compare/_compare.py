@@ -22,7 +22,7 @@ from xent.evaluation._compare._records import (
     ModelComparison,
     ModelCost,
 )
-from xent.evaluation._truth import column_of
+from xent.evaluation._truth import column_of, slices_of
 
 Numbers = NDArray[np.float64]
 
@@ -151,7 +151,7 @@ def compared(
     **reading: Any,
 ) -> ModelComparison:
     """Compare models; each is an argument's name, a kind of numbers, and the numbers."""
-    unit = _check.log_of_base(base)
+    unit = _check.log_of_base(base, "a report")
     seed = _check.integer("seed", seed, least=0)
     _check.option("pairs", pairs, PAIRS)
     called = _names(names, len(models))
@@ -165,8 +165,8 @@ def compared(
     rows = PairedRows(costs, keys, called, pairs, method)
     slices = [
         found
-        for name, values in (by or {}).items()
-        for found in _slices(rows, name, column_of(f"by[{name!r}]", values, costs.given))
+        for name, values in slices_of(by, costs.given).items()
+        for found in _slices(rows, name, values)
     ]
     costing, differences = rows.compared(np.arange(len(costs.row)))
     return ModelComparison(

@@ -95,5 +95,5 @@ def scorer(*, unseen: str = "infinite", base: float = 2) -> BitsScorer:
     >>> bool((scores < -0.1).all() and (scores > -0.4).all())
     True
     """
-    _check.log_of_base(base)
+    _check.log_of_base(base, "a report")
     return BitsScorer(_check.option("unseen", unseen, UNSEEN), float(base))

@@ -134,7 +134,7 @@ def compute_metrics(
     >>> metrics["cross_entropy_bits"], metrics["rows"]
     (1.0, 1.0)
     """
-    _check.log_of_base(base)
+    _check.log_of_base(base, "a report")
     names = None if labels is None else list(labels)
     return TrainerMetrics(names, ignore_index, shift, logits, float(base))
 

@@ -166,7 +166,7 @@ def _runs(
     documents: Any, sizes: NDArray[np.int64], piece: str
 ) -> tuple[list[Any], NDArray[np.int64]]:
     """Return the documents in the order of their pieces, which must stand together, and sizes."""
-    names = values_of(documents)
+    names = values_of(documents, "documents")
     if len(names) != len(sizes):
         raise _check.invalid("documents", f"have one value a {piece}, {len(sizes)}", len(names))
     codes = np.fromiter(_codes(names), dtype=np.int64, count=len(names))
@@ -189,7 +189,7 @@ def _codes(names: list[Any]) -> Iterator[int]:
 
 
 def _names(ids: Any, documents: int) -> list[Any]:
-    names = values_of(ids)
+    names = values_of(ids, "ids")
     if len(names) != documents:
         raise _check.invalid("ids", f"have one value a document, {documents}", len(names))
     return names
@@ -220,7 +220,9 @@ def _checked(
         if bad.any():
             at = int(bad.argmax())
             got = f"{values[at]:.6g} at token {int(places[at])} of document {names[owner[at]]!r}"
-            advice = "" if padded_form or values[at] > 0 else "Padding is left out by mask=."
+            advice: _check.Words = ""
+            if not padded_form and not values[at] > 0:
+                advice = "Padding is left out by " + _check.setting("mask") + "."
             raise _check.invalid("log_probs", must, got, advice)
     kept = counted & ~first
     if not kept.any():

@@ -65,7 +65,7 @@ def harness_evaluated(
     path: str | os.PathLike[str], *, text: str | None, base: float
 ) -> tuple[TokenReport, dict[str, Any]]:
     """Return the report, and columns of what each document cost."""
-    unit = _check.log_of_base(base)
+    unit = _check.log_of_base(base, "a report")
     names: list[Any] = []
     costs: list[float] = []
     texts: list[str] = []
@@ -74,7 +74,7 @@ def harness_evaluated(
         where = f"line {line} of {str(path)!r}"
         pairs = {name: sample.get(key) for name, key in PAIRS_OF.items()}
         likelihood = _likelihood(sample, pairs, where)
-        if likelihood > 0:
+        if not likelihood <= 0:
             must = "hold log-likelihoods of at most 0"
             raise _check.invalid("path", must, f"{likelihood:g} on {where}")
         names.append(sample.get("doc_id", len(names)))
@@ -84,7 +84,10 @@ def harness_evaluated(
             continue
         for name, pair in pairs.items():
             if isinstance(pair, list) and len(pair) == 2:
-                lengths.setdefault(name, []).append(int(pair[1]))
+                if not (isinstance(pair[1], int) and pair[1] >= 0):
+                    must = "hold lengths that are whole numbers"
+                    raise _check.invalid("path", must, f"{pair[1]!r} on {where}")
+                lengths.setdefault(name, []).append(pair[1])
     if len({str(name) for name in names}) < len(names):
         seen = [str(name) for name in names]
         twice = next(name for name in seen if seen.count(name) > 1)

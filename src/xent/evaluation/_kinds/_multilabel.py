@@ -95,7 +95,7 @@ def multilabel_evaluated(
     base: float,
 ) -> tuple[MultilabelReport, dict[str, Any]]:
     """Return the report, and columns of what each row cost."""
-    unit = _check.log_of_base(base)
+    unit = _check.log_of_base(base, "a report")
     kind, value = one_of({"probs": probs, "logits": logits})
     scores = array_of(kind, value)
     if scores.dtype.kind not in "fiub" or scores.ndim != 2 or 0 in scores.shape:
@@ -205,8 +205,8 @@ def _summed(
         impossible += int((np.isinf(cost) & counted).sum())
         cells += (w * seen).sum(axis=0)
         positives += (w * (there & seen)).sum(axis=0)
-        spent += np.where(counted, w * cost, 0.0).sum(axis=0)
-        said += np.where(counted, w * p, 0.0).sum(axis=0)
+        for each, some in ((spent, cost), (said, p)):
+            each += np.multiply(w, some, out=np.zeros_like(some), where=counted).sum(axis=0)
     keep = np.flatnonzero((weight > 0) & (known > 0))
     if not keep.size:
         raise _check.invalid("target", "have a label that is known and of weight above 0", "none")

@@ -277,7 +277,7 @@ def soft_evaluated(
     base: float,
 ) -> tuple[SoftReport, dict[str, Any]]:
     """Return the report, and columns of what each row cost."""
-    unit = _check.log_of_base(base)
+    unit = _check.log_of_base(base, "a report")
     given, value = distributions(
         probs, logits, log_probs, normalize=normalize, allow_probabilities=allow_probabilities
     )
@@ -326,7 +326,7 @@ def _summed(
         brier[part] = np.square(p - t).sum(axis=1)
         w = weight[part, None]
         for total, some in ((spent, each), (said, p), (true, t)):
-            total += np.where(w > 0, w * some, 0.0).sum(axis=0)
+            total += np.multiply(w, some, out=np.zeros_like(some), where=w > 0).sum(axis=0)
         digest.update(log_probs.astype("<f8").tobytes())
         digest.update(t.astype("<f8").tobytes())
     digest.update(weight.astype("<f8").tobytes())

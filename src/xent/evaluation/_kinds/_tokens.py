@@ -111,7 +111,7 @@ def tokens_evaluated(
     """Return the report, and columns of what each document cost."""
     if first is not None:
         _check.option("first", first, tuple(FIRST_TOKEN))
-    unit = _check.log_of_base(base)
+    unit = _check.log_of_base(base, "a report")
     if first == "after_start" and found.unscored:
         must = 'be "left_out" where first tokens have no log-probability'
         raise _check.invalid("first", must, repr(first))

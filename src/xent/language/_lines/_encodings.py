@@ -11,7 +11,9 @@ MIN_GUESSED = 16  # of which it can be said that letters have two bytes
 
 
 def utf16(text: bytes) -> str | None:
-    """Name the UTF-16 of a text that its first bytes say, or a NUL beside each letter."""
+    """Name the UTF-16 or UTF-32 that a text's first bytes say, or a NUL beside each letter."""
+    if text.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32"  # the mark of one of them begins with that of UTF-16
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "UTF-16"
     zeros = np.frombuffer(text[:GUESSED_BYTES], np.uint8) == 0

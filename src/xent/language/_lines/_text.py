@@ -166,9 +166,8 @@ class Reader:
     def refuse_utf16(self, head: bytes) -> None:
         """Refuse a text whose first bytes say that it is UTF-16: not one line of it is text."""
         if encoding := _encodings.utf16(head):
-            got = (
-                "a NUL beside each letter" if head[0] < 0xFE else f"byte 0x{head[0]:02x} on line 1"
-            )
+            marked = head[0] >= 0xFE or encoding == "UTF-32"
+            got = f"byte 0x{head[0]:02x} on line 1" if marked else "a NUL beside each letter"
             raise _check.invalid("text", "be UTF-8", got, _encodings.converted(encoding))
 
     def _refuse_boundary(self, ids: Ids) -> None:

@@ -342,9 +342,7 @@ def js_distance(
     Transactions on Information Theory 49.
     """
     parts = several((p, q, *more), axis, where)
-    scale = _check.log_of_base(base)
-    if scale < 0:
-        raise _check.invalid("base", "be above 1 for a distance", base)
+    scale = _check.log_of_base(base, "a distance")
     root = js_root_nats(parts, _weights(weights, len(parts)))
     return result(root / math.sqrt(scale), math.e, keepdims, *parts)
 

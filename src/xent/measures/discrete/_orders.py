@@ -17,7 +17,9 @@ from xent.measures.rows._protocols import Array, ArrayLike, Axis
 from xent.measures.rows._sums import by_kernel, entropy_nats, kl_nats, log_terms
 from xent.measures.rows._typed_arrays import Input
 
-HUGE = 1e300  # orders from which only the largest power is left
+FARTHEST_ORDER = (
+    1e35  # orders from which only the largest power is left; float32 holds its products
+)
 F_DIVERGENCES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
 
 
@@ -75,7 +77,7 @@ def renyi_entropy(
     Rényi, A. (1961). On measures of entropy and information. 4th Berkeley Symposium.
     """
     order = _order("alpha", alpha)
-    order = order if order < HUGE else math.inf
+    order = order if order < FARTHEST_ORDER else math.inf
     source = rows("p", p, axis, where)
     xp, library = source.library.xp, source.library
     if order == 1.0:
@@ -235,7 +237,7 @@ def renyi_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> Ar
     """
     if 0 < order < 0.5:
         return order / (1.0 - order) * renyi_nats(q, p, 1.0 - order, -order)
-    if order > HUGE:
+    if order > FARTHEST_ORDER:
         order = above = math.inf
     above = order - 1.0 if above is None else above
     if p.numpy:

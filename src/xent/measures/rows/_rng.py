@@ -28,5 +28,5 @@ def generator(rng: object, purpose: str) -> np.random.Generator:
     if isinstance(rng, bool) or not isinstance(rng, np.random.Generator | int | np.integer):
         raise _check.wrong_kind("rng", must, repr(rng))
     if not isinstance(rng, np.random.Generator) and rng < 0:
-        raise _check.invalid("rng", must, rng)
+        raise _check.invalid("rng", f"be at least 0 for {purpose}", rng)
     return np.random.default_rng(rng)

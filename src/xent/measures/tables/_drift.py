@@ -22,6 +22,7 @@ from xent.measures.tables._streaming import Spread, Symbols, Table, Tally, count
 
 MOST_BINS = 1 << 16
 SHOWN = 10  # levels that a record names
+DOUBTED = 1000  # levels among which an old one is looked for
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,8 @@ def drift(
         levels, counts, copies = _counted(before[name], after[name], missing)
         interval = None if draw is None else _interval(counts, copies, times, draw, level)
         found.append(_moved(name, kind, levels, counts, copies, scale, interval))
+        if kind == "symbols":
+            _doubt_levels(found[-1], [levels[k] for k in np.flatnonzero(counts[0])[:DOUBTED]])
     return sorted(found, key=lambda d: -abs(d.js))
 
 
@@ -207,8 +210,9 @@ def _chosen(columns: list[str] | None, names: list[str], others: list[str]) -> l
     for argument, has in (("reference", names), ("current", others)):
         lost = [name for name in wanted if name not in has]
         if lost:
-            got = f"no {_check.join_names(lost)}"
-            raise _check.invalid(argument, "have the columns to compare", got, advice)
+            got, alike = f"no {_check.join_names(lost)}", _check.look_alike(lost[0], has)
+            hint = f"{alike} " + advice if alike else advice
+            raise _check.invalid(argument, "have the columns to compare", got, hint)
     more = [name for name in others if name not in wanted]
     if columns is None and more:
         got = f"{_check.join_names(more, last='and')} more"
@@ -331,6 +335,16 @@ def _moved(
         low,
         high,
     )
+
+
+def _doubt_levels(found: ColumnDrift, old: list[Any]) -> None:
+    """Warn where a new level is an old one that is written otherwise."""
+    bare = {_check.bare(level) for level in old if isinstance(level, str)}
+    for level in found.new_levels:
+        if isinstance(level, str) and _check.bare(level) in bare:
+            doubt = f"A new level of {found.name!r} may be an old one: "
+            _check.warn(doubt + _check.look_alike(level, old))
+            return
 
 
 def _js(p: Numbers, q: Numbers, copies: Numbers) -> Numbers:

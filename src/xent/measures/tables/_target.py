@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from xent import _check
 from xent.measures.tables._bins import bin_of
 from xent.measures.tables._columns import Field, field_of
-from xent.measures.tables._streaming import Table, counted, cut
+from xent.measures.tables._streaming import Symbols, Table, counted, cut
 
 MANY = 50  # whole numbers that are classes, above which they are probably not
 
@@ -40,7 +41,8 @@ class TargetColumn:
                 # Whoever has numbers here can cut them, which symbols elsewhere cannot be.
                 raise _real() if getattr(error, "got", "") == "real numbers" else error from None
         found = field_of(frame, self.name, "target")
-        _refuse_names(found.numeric or bool(found.missing.all()), self.name)
+        if not (found.numeric or found.missing.all()):
+            raise _names(self.name, found.symbols)
         codes = np.full(found.values.size, -1, dtype=np.int64)
         known = ~found.missing
         codes[known] = bin_of(found.values[known], self.cuts)
@@ -61,6 +63,7 @@ class TargetColumn:
         try:
             numbers = [float(name) for name in names]
         except (TypeError, ValueError):
+            _doubt_spellings(self.name, names)
             return
         if any(math.isfinite(number) and number % 1 for number in numbers):
             raise _real()
@@ -88,7 +91,8 @@ def target_of(table: Any, name: str, weights: Any, bins: int | None) -> TargetCo
         return TargetColumn(name)
     pieces = _check.integer("target_bins", bins, least=2)
     tally = counted(Table("table", table), [name], weights)[name]
-    _refuse_names(tally.known is None or tally.kind != "symbols", name)
+    if isinstance(tally.known, Symbols):
+        raise _names(name, tally.known.number)
     return TargetColumn(name, cut(tally, pieces))
 
 
@@ -97,8 +101,24 @@ def _real() -> ValueError:
     return _check.invalid("target", "hold classes", "real numbers", advice)
 
 
-def _refuse_names(numeric: bool, name: str) -> None:
-    if not numeric:
-        must = "hold numbers where it is cut into bins"
-        advice = "Leave out " + _check.setting("target_bins") + "."
-        raise _check.invalid("target", must, f"names in {name!r}", advice)
+def _names(name: str, levels: Iterable[Any]) -> ValueError:
+    """Say that a target that is to be cut holds names, and which of them are numbers after all."""
+    from xent._table.files.columns import as_number
+
+    must = "hold numbers where it is cut into bins"
+    said = [as_number(level) for level in levels if isinstance(level, str)]
+    advice = (
+        next((words for words in said if words), "")
+        or "Leave out " + _check.setting("target_bins") + "."
+    )
+    return _check.invalid("target", must, f"names in {name!r}", advice)
+
+
+def _doubt_spellings(column: str, classes: Iterable[Any]) -> None:
+    """Warn of two classes that may be one, written in two ways."""
+    known: dict[str, str] = {}
+    for name in classes:
+        if isinstance(name, str) and (other := known.setdefault(_check.bare(name), name)) != name:
+            alike = _check.look_alike(name, [other])
+            _check.warn(f"Two classes of {column!r} may be one: {alike}")
+            return

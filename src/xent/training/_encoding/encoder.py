@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xent import _check
 from xent._table.frames import Accepted, Column, Frame, is_frame
-from xent._table.frames.doubts import doubt_column
+from xent._table.frames.doubts import doubt_column, other_kind
 from xent.training._encoding.column import NO_VALUES, SAME_VALUES, SCALES, EncodedColumn, learn
 
 ACCEPTED_COLUMNS = Accepted(
@@ -278,8 +278,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             kind = ACCEPTED_COLUMNS.check(column)
             was = "name" if learned.is_names else learned.kind
             if kind != was and not column.empty:
-                must = f"hold a {was} in column {learned.name!r}, as in fit"
-                raise _check.invalid("X", must, f"a {kind} ({column.dtype})")
+                raise other_kind("X", learned.name, was, column)
             if learned.zoned is not None and column.zoned is (not learned.zoned):
                 words = ["dates without a time zone", "dates with a time zone"]
                 must = f"hold {words[learned.zoned]} in column {learned.name!r}, as in fit"

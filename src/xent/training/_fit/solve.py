@@ -5,6 +5,9 @@ applied, never built. What makes them few is the preconditioner, the Hessian of 
 (p(1 - p) as weights of its rows, those of no weight left out), factored once for several steps. The
 direction needs few digits and is found in float32 where that goes well; the objective, its gradient
 and the decision to stop are float64. Nocedal and Wright, Numerical Optimization (2006), chapter 7.
+
+Columns are centred and scaled inside, and the penalty with them, so that the objective is the same:
+of years, or of seconds since 1970, no digits would be left for what differs between the rows.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from xent.training._checkpoint import Layer
 LARGEST_FACTORS = 2e8  # numbers of all classes' Cholesky factors; beyond, the diagonal alone
 FEW_ROUNDS = 8  # of conjugate gradients: more of them cost more than a new preconditioner
 MOST_ROUNDS = 200
+IDLE_STEPS = 2  # after which that do not lower the loss no further ones will
 SILENT = 0.03  # share of the largest weight below which a row is left out of the preconditioner
 
 
@@ -75,7 +79,8 @@ class Problem:
         penalty: Penalty,
     ) -> None:
         rows, features = X.shape
-        self.live = np.flatnonzero(X.any(axis=0))  # a column of zeros keeps weight 0
+        # A column that is the same in every row keeps weight 0: the intercept does its work.
+        self.live = np.flatnonzero((X[:1] != X).any(axis=0))
         self.X = torch.empty((rows, len(self.live) + 1), dtype=torch.float64, device="cpu")
         self.X[:, :-1] = torch.from_numpy(np.asarray(X[:, self.live], dtype=np.float64))
         self.X[:, -1] = 1.0
@@ -90,10 +95,39 @@ class Problem:
         self.total = float(weights.sum())
         strength = 0.0 if math.isinf(penalty.C) else 1 / penalty.C
         strength *= 2 if classes == 2 else 1
-        shape = (len(self.live) + 1, 1)
-        self.penalty = torch.full(shape, strength, dtype=torch.float64, device="cpu")
+        self.centre, self.scale = self._standardise(strength)
+        self.penalty = strength / self.scale.square()[:, None]
         self.penalty[-1] = 0.0
         self.free = strength == 0
+
+    def _standardise(self, strength: float) -> tuple[Tensor, Tensor]:
+        """Centre and scale the columns but the last, and return by how much: 0 and 1 for it."""
+        inner = self.X[:, :-1]
+        scale = torch.ones(self.X.shape[1], dtype=torch.float64, device="cpu")
+        centre = torch.zeros_like(scale)
+        if inner.shape[1]:
+            centre[:-1] = (inner / len(inner)).sum(dim=0)  # no sum of large numbers is infinite
+            inner -= centre[:-1]
+            most = inner.abs().amax(dim=0)
+            spread = most * (inner / most).square().mean(dim=0).sqrt()
+            # Where hardly a row differs, the penalty outweighs the rows: its share is part of it.
+            scale[:-1] = torch.hypot(
+                spread, torch.full_like(spread, math.sqrt(strength / self.total))
+            )
+            inner /= scale[:-1]
+        return centre, scale
+
+    def norm(self, gradient: Tensor) -> float:
+        """Return the norm of a gradient as it is at the columns that were given."""
+        plain = gradient * self.scale[:, None] + self.centre[:, None] * gradient[-1]
+        return float(plain.norm())
+
+    def layer(self, W: Tensor) -> list[Layer]:
+        """Return the weights and intercepts for the columns that were given."""
+        plain = W / self.scale[:, None]
+        weight = np.zeros((W.shape[1], self.features))
+        weight[:, self.live] = plain[:-1].t().numpy()
+        return [(weight, (plain[-1] - self.centre @ plain).numpy().copy())]
 
     def score(self, W: Tensor) -> tuple[float, Tensor]:
         """Return the objective and the probabilities of the rows.
@@ -250,16 +284,19 @@ def solve(problem: Problem, penalty: Penalty, after_step: Callable[..., None]) -
     W = torch.zeros(
         (problem.X.shape[1], problem.target.shape[1]), dtype=torch.float64, device="cpu"
     )
-    if problem.free and bool((problem.target.sum(dim=0) == 0).any()):
+    unseen = problem.target.sum(dim=0) == 0
+    if problem.free and bool(unseen.any()):
         raise _no_optimum("a class that no row has")
+    if int((~unseen).sum()) < 2:
+        must = "hold rows of two classes at least that weigh more than 0"
+        raise _check.invalid("y", must, "rows of one")
     value, p = problem.score(W)
     easy = float(problem.X.abs().amax()) < 1e12
     direction = Direction(problem, torch.float32 if easy else torch.float64)
-    gain = math.inf
-    for _ in range(penalty.max_iter):
+    gain, steps, idle = math.inf, 0, 0
+    while steps < penalty.max_iter and idle < IDLE_STEPS:
         gradient = problem.gradient(W, p)
-        norm = float(gradient.norm())
-        if norm == 0.0:
+        if not gradient.any():
             gain = 0.0
             break
         accuracy = min(0.3, math.sqrt(min(gain, 1.0)) if gain < math.inf else 0.3)
@@ -270,23 +307,31 @@ def solve(problem: Problem, penalty: Penalty, after_step: Callable[..., None]) -
                 break
             direction = Direction(problem, torch.float64)
             continue
+        steps += 1
         gain = -float((gradient * step).sum()) / value
+        idle = 0 if moved[1] < value else idle + 1
+        if idle and direction.dtype != torch.float64:
+            direction, idle = Direction(problem, torch.float64), 0
         W, value, p = moved
-        after_step(_layer(problem, W), loss=value / problem.total, norm=norm / problem.total)
+        norm = problem.norm(gradient) / problem.total
+        after_step(problem.layer(W), loss=value / problem.total, norm=norm)
         if problem.free and problem.separated(W):
             raise _no_optimum("classes that weights separate without a fault")
         if gain < penalty.tol:
             change = float((problem.X @ step).abs().amax()) if problem.free else 0.0
             if change < 0.1:
-                return _layer(problem, W)
+                return problem.layer(W)
             if problem.recedes(step):
                 raise _no_optimum("rows whose class weights separate from the others")
     if not gain < penalty.tol:
-        _check.warn(
-            f"The solver stopped after {penalty.max_iter} steps, the last of which gained "
-            f"{gain:.1g} of the objective: raise max_iter, or scale X."
-        )
-    return _layer(problem, W)
+        stopped = f"The solver stopped after {_check.count(steps, 'step')}"
+        if steps < penalty.max_iter:
+            stopped += f", as the loss no longer falls in floating point: {penalty.tol:g} is finer "
+            stopped += f"than it can be told, which is {gain:.1g} of it. Raise tol."
+        else:
+            stopped += f", the last of which gained {gain:.1g} of the objective: raise max_iter."
+        _check.warn(stopped)
+    return problem.layer(W)
 
 
 def _line_search(
@@ -305,12 +350,6 @@ def _line_search(
             return there, found, p
         length /= 2
     return None
-
-
-def _layer(problem: Problem, W: Tensor) -> list[Layer]:
-    weight = np.zeros((W.shape[1], problem.features))
-    weight[:, problem.live] = W[:-1].t().numpy()
-    return [(weight, W[-1].numpy().copy())]
 
 
 def _no_optimum(because: str) -> ValueError:

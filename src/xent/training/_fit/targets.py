@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from xent import _check
+from xent._table.given import check_weights, labels_of, weights_of
 
 ROW_SUM_TOLERANCE = 1e-4  # of a row's sum: what a table of six decimals leaves
 
@@ -99,8 +99,7 @@ def read_targets(y: ArrayLike, names: ArrayLike | None) -> Targets:
         advice = "Classes by name are found in it."
         must = "be left out where " + _check.argument("y") + " holds classes"
         raise _check.invalid("classes", must, _check.a(names), advice)
-    labels = column_or_1d(y, warn=True)
-    check_classification_targets(labels)
+    labels = labels_of(y)
     classes, numbers = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         got = f"1 class, {classes.tolist()[0]!r}"
@@ -233,7 +232,7 @@ def row_weights(
         If a weight is negative or not finite, all are 0, or a class is unknown.
     """
     rows = len(targets.values)
-    weights = None if sample_weight is None else _sample_weight(sample_weight, rows)
+    weights = None if sample_weight is None else weights_of(sample_weight, rows)
     if class_weight is not None:
         if targets.soft:
             must = "be None where " + _check.argument("y") + " holds probabilities"
@@ -247,23 +246,6 @@ def row_weights(
     if not weights.sum() > 0:
         raise _check.invalid("sample_weight", "give some row a weight above 0", "zero for all")
     return weights
-
-
-def _sample_weight(weight: ArrayLike, rows: int) -> NDArray[np.float64]:
-    weights = np.asarray(weight, dtype=np.float64)
-    if weights.shape != (rows,):
-        must = f"hold one weight a row, {rows:,}"
-        raise _check.invalid("sample_weight", must, f"the shape {weights.shape}")
-    _check_weights("sample_weight", weights)
-    return weights
-
-
-def _check_weights(argument: str, weights: NDArray[np.float64]) -> None:
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        first = int(bad.argmax())
-        must = "hold weights of at least 0, and finite"
-        raise _check.invalid(argument, must, f"{weights[first]} at {_check.at([first])}")
 
 
 def weights_of_classes(
@@ -298,5 +280,5 @@ def weights_of_classes(
             known = "weigh classes that " + _check.argument("y") + " holds"
             raise _check.invalid("class_weight", known, repr(name))
     weights = np.array([_check.number("class_weight", class_weight.get(n, 1.0)) for n in names])
-    _check_weights("class_weight", weights)
+    check_weights("class_weight", weights)
     return weights

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from xent.trees._grow.surrogates import Surrogates
 from xent.trees._kernels.records import Builder
@@ -36,14 +37,24 @@ def empty(capacity: int, size: int) -> Builder:
     return tree
 
 
-def with_root(y: NDArray[Any], weight: NDArray[np.float64], n_classes: int) -> Builder:
+def number_stats(
+    y: NDArray[np.float64], weight: NDArray[np.float64], criterion: str
+) -> tuple[float, float, float]:
+    """Return the stats of a node of numbers: the sums of 1, y and y², or of counts y ln y."""
+    last = xlogy(y, y) if criterion == "poisson" else y * y
+    return float(weight.sum()), float((weight * y).sum()), float((weight * last).sum())
+
+
+def with_root(
+    y: NDArray[Any], weight: NDArray[np.float64], n_classes: int, criterion: str
+) -> Builder:
     """Return a tree that is the root alone."""
     tree = empty(64, n_classes or 3)
     if n_classes:
         tree.stats[0] = np.bincount(y, weight if weight.size else None, minlength=n_classes)
     else:
         w = weight if weight.size else np.ones(len(y))
-        tree.stats[0] = (w.sum(), (w * y).sum(), (w * y * y).sum())
+        tree.stats[0] = number_stats(y, w, criterion)
     return tree
 
 

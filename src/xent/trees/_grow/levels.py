@@ -199,7 +199,7 @@ def grow(
     """
     rules = rules_of(plan, columns, y, weight)
     signs = plan.signs(len(columns.levels))
-    tree = with_root(y, weight, n_classes)
+    tree = with_root(y, weight, n_classes, plan.criterion)
     level = root_level(y, weight, tree.stats[:1].copy())
     columns.begin(y, tree.stats.shape[1], rules, plan)
     nodes, set_bytes, depth, surrogates = 1, 0, 0, Surrogates()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.trees import _prune
+from xent.trees._grow.builder import number_stats
 from xent.trees._grow.levels import GrowthPlan, try_all
 from xent.trees._grow.searcher import searcher
 from xent.trees._predict import arrivals
@@ -58,8 +59,9 @@ def gain_table(
     size = tree.stats.shape[1]
     stats = np.zeros((1, size))
     if tree.is_number:
-        y = y - np.average(y[rows], weights=part)
-        stats[0] = [(part * y[rows] ** power).sum() for power in range(3)]
+        if plan.criterion == "squared_error":  # squares of what is near 0 lose no digits
+            y = y - np.average(y[rows], weights=part)
+        stats[0] = number_stats(y[rows], part, plan.criterion)
     else:
         np.add.at(stats[0], y[rows], part)
     total = float(stats[0, 0] if tree.is_number else stats.sum())

@@ -18,7 +18,7 @@ from xent import _check
 from xent._table.frames import Accepted, AtOnce, Frame
 from xent._table.frames import Column as Read
 from xent._table.frames.at_once import FLAG_FORM, NUMBER_FORM, OTHER_FORM
-from xent._table.frames.doubts import doubt_column
+from xent._table.frames.doubts import doubt_column, other_kind
 from xent._table.frames.levels import Level, codes_of, levels_of
 
 FLAG_LEVELS = (False, True)  # the levels of a boolean
@@ -214,11 +214,7 @@ def matched(frame: Frame, columns: Sequence[FittedColumn]) -> list[Read]:
         found.append(frame.column(names[column.name]))
         kind = ACCEPTED.check(found[-1])
         if kind != column.kind and not found[-1].empty:
-            raise _check.invalid(
-                "X",
-                f"hold a {column.kind} in column {column.name!r}, as in fit",
-                f"a {kind} ({found[-1].dtype})",
-            )
+            raise other_kind("X", column.name, column.kind, found[-1])
         if column.zoned is not None and found[-1].zoned is (not column.zoned):
             raise mixed_zones(column.name, column.zoned)
     return found
@@ -233,15 +229,3 @@ def mixed_zones(name: str, zoned: bool) -> ValueError:
     must = f"hold {words[zoned]} in column {name!r}, as before"
     advice = "Write all of them in UTC, as 2020-01-31T12:00:00Z (pandas: tz_localize, tz_convert)."
     return _check.invalid("X", must, words[not zoned], advice)
-
-
-def refuse_fractions(y: NDArray[Any]) -> None:
-    """Refuse numbers that are no classes."""
-    if y.dtype.kind == "f":
-        odd = np.isfinite(y) & (y != np.floor(y))
-        if odd.any():
-            # The words in brackets are those that scikit-learn's checks look for.
-            got = f"{y[odd.argmax()]:g} (Unknown label type: continuous)"
-            raise _check.invalid(
-                "y", "hold classes", got, "For numbers take " + _check.thing("TreeRegressor") + "."
-            )

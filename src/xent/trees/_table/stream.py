@@ -18,6 +18,7 @@ from xent import _check, _table
 from xent._table.frames import Frame, of_series
 from xent._table.frames.exact import Distinct
 from xent._table.frames.levels import merged
+from xent._table.given import refuse_fractions
 from xent._table.sketch import Sketch
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._table.bins import Binned, Bins, code_type
@@ -28,8 +29,8 @@ from xent.trees._table.columns import (
     mixed_zones,
     number,
     read,
-    refuse_fractions,
 )
+from xent.trees._table.target import of_numbers_too
 from xent.trees._table.weights import by_class, by_name
 
 BATCH_ROWS = 16384  # rows
@@ -111,7 +112,7 @@ class Reading:
             y = pa.array(names.levels).take(pa.array(names.codes)).to_numpy(zero_copy_only=False)
         else:
             y = np.asarray(series.to_numpy())
-            refuse_fractions(y)
+            refuse_fractions(y, of_numbers_too())
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise _check.invalid("y", "be finite", f"NaN or infinity in {self.target!r}")
         return y

@@ -4,28 +4,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
 from xent import _check
-from xent.trees._table import arrays, columns
+from xent._table.given import labels_of, same_length
 
 
 def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    y = arrays.target_of(y)
-    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU":
-        array = y
-    else:
-        array = column_or_1d(y, warn=True)
-        columns.refuse_fractions(array)
-        if array.dtype.kind in "Mm":
-            raise _check.wrong_kind("y", "hold classes", str(array.dtype), "Make them text.")
-        check_classification_targets(y)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise _check.invalid("y", "be finite", "NaN or infinity")
+    array = labels_of(y, of_numbers_too())
+    if array.dtype.kind in "Mm":
+        raise _check.wrong_kind("y", "hold classes", str(array.dtype), "Make them text.")
     same_length(array, n)
     classes, codes = _distinct(array)
     return classes, codes.astype(np.uint8 if len(classes) <= 256 else np.int32)
+
+
+def of_numbers_too() -> _check.Words:
+    """Return what to take where targets are numbers."""
+    return "For numbers take " + _check.thing("TreeRegressor") + "."
 
 
 def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -44,8 +39,3 @@ def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
             place[used] = np.arange(len(used))
             return found, place[offset]
     return np.unique(array, return_inverse=True)
-
-
-def same_length(y: NDArray[Any], n: int) -> None:
-    if len(y) != n:
-        raise _check.invalid("y", f"have {n} values, one a row of " + _check.thing("X"), len(y))

@@ -153,7 +153,7 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
             return Opaque("count")
         return Mean(total, divisor, loop)
     place = run.place_of_loop(node, loop)
-    counted = _counted(run, total, divisor)
+    counted = _counted(run, total, divisor, node)
     if not counted:
         if counters.one_fewer(run, total, divisor, place):
             return Mean(total, divisor, loop)
@@ -164,6 +164,7 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
             or counters.of_one_batch(run, total, divisor, node, place)
             or counters.too_many(run, total, divisor, node, place)
             or counters.of_another_loader(run, total, divisor, place)
+            or counters.of_another_loop(run, total, divisor, place)
         ):
             windows.divided(run, total, divisor, node, place)
         return Mean(total, divisor, loop)
@@ -187,7 +188,7 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     return Mean(total, divisor, loop)
 
 
-def _counted(run: Walk, total: Total, divisor: Value) -> str:
+def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
     if isinstance(divisor, Total):
@@ -204,17 +205,20 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
             return "padded"
         return "padded" if size is not None and divisor.term == size else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]
+    anew = windows.set_anew(outer[-1], loop, node) if outer else ""
+    if anew == "sometimes":
+        return ""
     if len(total.under) > loop.depth and not loops.all_or_none(loop, total.under[loop.depth :]):
         return ""  # added in some rounds only
     if isinstance(divisor, Index):
-        if divisor.loop is not loop or outer:
+        if divisor.loop is not loop or (outer and not anew):
             return "never reset" if outer and divisor.loop is loop and _again(loop) else ""
         return f"index {divisor.offset}"
     counted = loops.counts(divisor, loop)
     if not counted and isinstance(divisor, Const):
         whole = sizes.samples(run, loop)
         counted = "samples" if whole is not None and divisor.value == whole else ""
-    if counted and total.loops[:-1]:
+    if counted and total.loops[:-1] and not anew:
         return "never reset" if outer and _again(loop) else ""
     return counted
 

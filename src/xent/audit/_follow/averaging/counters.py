@@ -16,6 +16,7 @@ from xent.audit._follow.values import (
     BatchSize,
     Const,
     Expression,
+    Index,
     Length,
     Loop,
     Loss,
@@ -96,6 +97,26 @@ def of_another_loader(run: Walk, total: Total, divisor: Value, place: Place) -> 
         count=f"as many batches' as the {which} loader has",
         divisor=f"{sizes.name(divisor)}, which may be another",
         fix=f"divide by {rounds.name}(...), the number of rounds",
+    )
+    return True
+
+
+def of_another_loop(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
+    """X403: the index of the loop is by now that of a later loop over other batches."""
+    loop, other = total.loops[-1], divisor.loop if isinstance(divisor, Index) else None
+    if other is None or other in total.loops or not isinstance(total.term, Loss):
+        return False
+    if any(run.is_open(one) or not loops.is_batches(one) for one in (loop, other)):
+        return False
+    if loops.same(loop.source, other.source) or total.emptied or total.term.scale is None:
+        return False
+    run.report(
+        "X403",
+        place,
+        level="warning",
+        count="one loop's",
+        divisor="the index of another loop",
+        fix="divide by the number of batches that were added: len(loader)",
     )
     return True
 

@@ -211,6 +211,17 @@ def _emptied_elsewhere(loop: Loop, node: ast.AST) -> bool:
     return assigned(loop.node, _plain_name(node)) or _calls_reset(loop.node)
 
 
+def set_anew(outer: Loop, inner: Loop, node: ast.AST) -> str:
+    """Say whether a total is set to 0 after the inner loop: "always", "sometimes" or ""."""
+    name, within = _plain_name(node), set(map(id, ast.walk(inner.node)))
+    found = ""
+    for part in ast.walk(outer.node):
+        new = isinstance(part, ast.Assign) and id(part) not in within and assigned(part, name)
+        if name and new and name not in map(ast.unparse, ast.walk(part.value)):  # type: ignore[attr-defined]
+            found = "always" if part in getattr(outer.node, "body", ()) else found or "sometimes"
+    return found
+
+
 def assigned(inside: ast.AST, name: str) -> bool:
     """Whether code gives a name a new value, other than by adding to it."""
     for part in ast.walk(inside):

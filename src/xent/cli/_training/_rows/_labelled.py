@@ -5,6 +5,7 @@ Columns of names, booleans, dates and gaps stay what they are: the encoding make
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,7 +268,7 @@ def _doubt_counters(table: Any) -> None:
             continue
         if (np.diff(column.to_numpy()) == 1).all():
             said = f"`DATA` counts its rows in column {name!r}, which tells nothing of other rows."
-            _check.warn(f"{said} Pass --drop {name}.")
+            _check.warn(f"{said} Pass --drop {shlex.quote(name)}.")
 
 
 def _doubt_classes(labels: NDArray[Any]) -> None:
