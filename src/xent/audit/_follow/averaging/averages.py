@@ -138,7 +138,9 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
 
 def _mark(run: Walk, before: int, term: Value) -> None:
     """Name the loss to a run, and leave to it what was found of one that is supposed to be one."""
-    for found in run.pending[before:] if isinstance(term, Loss) else ():
+    if not isinstance(term, Loss):
+        return
+    for found in run.pending[before:]:
         if term.supposed:
             both = (found.supposed, term.supposed)
             found.supposed = "loss" if "loss" in both else "sizes"
