@@ -16,7 +16,8 @@ from xent.audit._config import Config, load
 from xent.audit._files import collect
 from xent.audit._finding import Finding, finding
 from xent.audit._follow.loaded import SeenCalls
-from xent.audit._follow.script import follow
+from xent.audit._follow.modules import shown
+from xent.audit._follow.script import Followed, follow
 from xent.audit._report import AuditReport
 from xent.audit._source import Script, read
 
@@ -72,6 +73,7 @@ class ScriptsRead:
     found: dict[tuple[object, ...], Finding] = field(default_factory=dict)
     sites: set[tuple[str, int, int]] = field(default_factory=set)
     not_followed: dict[str, None] = field(default_factory=dict)
+    alone: list[Finding] = field(default_factory=list)  # in files that ran, had they not been run
 
     def add(self, one: Finding) -> None:
         """Keep a finding; of two at one place the louder."""
@@ -97,7 +99,8 @@ def reading(paths: list[Path], config: Config, *, ran: SeenCalls | None = None) 
     """Read files, each followed from its first line to its last.
 
     Of files that ``ran``, what they imported is followed too, wherever it lies, and findings may be
-    supposed: they count if the run confirms them.
+    supposed: they count if the run confirms them. Those with losses are read alone as well: a call
+    that is known may hide what a file shows by itself.
     """
     # The collector would look at every node of parsed code again and again: most of the time.
     collects = gc.isenabled()
@@ -127,19 +130,34 @@ def _reading(paths: list[Path], config: Config, ran: SeenCalls | None) -> Script
             kept = 0
         for one in _broken(source, config):
             read_files.add(one)
-        if not SPEAKS_OF_LOSSES.search(source.text):
+        if ran is None and not SPEAKS_OF_LOSSES.search(source.text):
             continue
-        try:
-            result = follow(source, read_files.sources, config, ran=ran)
-        except Exception as error:  # one file that xent fails on must not hide the others
-            said = f"{source.shown} (xent failed: {type(error).__name__}: {error})"
-            read_files.not_followed[said] = None
-            continue
+        result = _followed(source, read_files, config, ran)
         read_files.sites |= result.sites
         read_files.not_followed |= result.not_followed
         for one in result.findings:
             read_files.add(one)
+    for path in sorted(ran.files) if ran is not None else ():
+        source = read_files.sources.get(path) or read(path, shown(path))
+        read_files.sources.setdefault(path, source)
+        read_files.alone += _followed(source, read_files, config, None, defaults=False).findings
     return read_files
+
+
+def _followed(
+    source: Script,
+    read_files: ScriptsRead,
+    config: Config,
+    ran: SeenCalls | None,
+    *,
+    defaults: bool = True,
+) -> Followed:
+    """Follow one file: one that xent fails on must not hide the others."""
+    try:
+        return follow(source, read_files.sources, config, ran=ran, defaults=defaults)
+    except Exception as error:
+        said = f"{source.shown} (xent failed: {type(error).__name__}: {error})"
+        return Followed(not_followed={said: None})
 
 
 def _folder(given: list[Path]) -> Path:

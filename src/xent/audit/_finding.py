@@ -33,7 +33,7 @@ class Finding:
         The loop over batches whose average it is.
     supposed : str
         What reading does not know and a run must confirm: the "sizes" of batches, that a call
-        computes a "loss" that is a mean, or nothing ("").
+        computes a "loss" that is a mean, or nothing (""). "part": more may be added to the loss.
 
     Examples
     --------

@@ -21,8 +21,12 @@ INSTALLED = {"site-packages", "dist-packages"}
 
 @dataclass(frozen=True)
 class SeenCalls:
-    """What a run tells reading: which function each call led to on the way to a loss."""
+    """What a run tells reading: which function each call led to on the way to a loss.
 
+    And the user's ``files`` that computed one.
+    """
+
+    files: set[Path] = field(default_factory=set)
     to: dict[tuple[str, int, int], set[tuple[str, str]]] = field(default_factory=dict)
 
     def add(self, call: tuple[str, int, int], function: tuple[str, str]) -> None:

@@ -88,7 +88,7 @@ class Modules:
         path = path.resolve()
         if path not in self.known:
             if path not in self.sources:
-                self.sources[path] = read(path, _shown(path))
+                self.sources[path] = read(path, shown(path))
             self.known[path] = Module(name, self.sources[path])
         return self.known[path]
 
@@ -105,7 +105,8 @@ def _roots(folder: Path) -> list[Path]:
     return way[:packages]
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
+    """Return the name that a file has in findings."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

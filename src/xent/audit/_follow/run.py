@@ -112,6 +112,7 @@ class Walk:
         self.past: list[Loop] = []  # loops that ended
         self.instances: list[Instance] = []
         self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
+        self.defaults = True  # of functions that nothing in the file calls are taken
         self.made: dict[Value, Instance] = {}  # of classes that only the run saw made
 
     def evaluate(self, node: ast.expr) -> Value:
@@ -275,9 +276,11 @@ def _added_either_way(one: Total, other: Total) -> Total | None:
         return None
     first, second = one.term, other.term
     if isinstance(first, Loss) and isinstance(second, Loss):
-        traits = ("scale", "by_hand", "exp", "supposed", "assumed")
-        if any(getattr(first, one) != getattr(second, one) for one in traits):
+        traits = ("scale", "by_hand", "exp", "assumed")
+        if any(getattr(first, trait) != getattr(second, trait) for trait in traits):
             return None
+        if second.supposed and not first.supposed:
+            one, other = other, one  # a run is asked for what is less sure
     elif not isinstance(first, Const) or first != second:
         return None
     return replace(one, under=one.under[:-1], kept=one.kept or other.kept)

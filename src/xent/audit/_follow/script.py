@@ -43,13 +43,16 @@ def follow(
     config: Config,
     *,
     ran: loaded.SeenCalls | None = None,
+    defaults: bool = True,
 ) -> Followed:
     """Follow a script that was read; ``sources`` are files that were read already.
 
     Of a script that ``ran`` more is told: what its files import is loaded, and what is supposed of
-    unknown code is marked, so that what the run saw confirms it.
+    unknown code is marked, so that what the run saw confirms it. Without ``defaults`` nothing is
+    known of what a function is given that nothing in the file calls.
     """
     run = Walk(Modules(source, sources, ran), config, WALKER)
+    run.defaults = defaults
     result = Followed(sites=run.sites, not_followed=run.not_followed)
     try:
         statements.run_module(run, run.modules.script)
@@ -167,18 +170,23 @@ def _follow(run: Walk, function: Function) -> None:
     run.frames.append(CallFrame(module, module.names, []))
     run.loops, run.conditions, run.without_grad = [], [], 0
     try:
-        calls.call_function(run, function, [], _given(function), function.node)
+        calls.call_function(run, function, [], _given(function, run.defaults), function.node)
     finally:
         run.frames.pop()
 
 
-def _given(function: Function) -> dict[str, Value]:
-    """Return the criteria that a caller may pass to a function, where without one they are None."""
+def _given(function: Function, defaults: bool) -> dict[str, Value]:
+    """Return the criteria that a caller may pass to a function, where without one they are None.
+
+    Where its defaults are not to be trusted, all that it may be passed.
+    """
     code = function.node
     spec = code.args
     last = [*spec.posonlyargs, *spec.args][-len(spec.defaults) :] if spec.defaults else []
     given = dict(zip((a.arg for a in last), spec.defaults, strict=True))
     given |= {a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d}
+    if not defaults:
+        return {name: Opaque(name) for name in given}
     stored = {p.id for p in ast.walk(code) if isinstance(p, ast.Name) and _is_stored(p)}
     return {
         name: Opaque(name)

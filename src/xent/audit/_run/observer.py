@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from xent.audit._follow.loaded import SeenCalls
-from xent.audit._run.frames import Location, location, locations, of_user
+from xent.audit._run.frames import Location, is_users, location, locations, of_user
 from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.sites import (
@@ -258,6 +259,9 @@ class Observer:
         """Return which function each call led to, on the ways to the losses."""
         found = SeenCalls()
         for site in self.sites.values():
+            path = Path(site.place.file).resolve()
+            if path.suffix == ".py" and path.is_file() and is_users(str(path)):
+                found.files.add(path)
             for way in {site.callers, *(each.callers for each in site.passes)}:
                 for inner, outer in pairwise((site.place, *way)):
                     file = os.path.realpath(outer.file)

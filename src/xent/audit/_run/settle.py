@@ -21,6 +21,7 @@ from xent.audit._run.rules.averages import from_loader, quantified
 from xent.audit._run.sites import Fact, Pass, Round, Site
 from xent.audit._source import read
 
+MODES = ("X701", "X702")  # which the run watches itself
 AVERAGES = frozenset(["X401", "X402", "X405"])
 ONE_CALL_ENOUGH = frozenset(["X107", "X201", "X203", "X604", "X605"])  # one call is enough
 SHARE_ENOUGH = {"X409": 0.3, "X503": 0.5, "X504": 0.5}  # the share of calls that is
@@ -96,13 +97,21 @@ class _Joined:
 
     def read(self) -> None:
         """Confirm, silence or quantify what reading found."""
+        alone = self._alone()
+        found = {_line(one) for one in self.reading.found.values()}
+        for line, one in alone.items():
+            if line not in found:
+                self.reading.add(one)
         for key, one in list(self.reading.found.items()):
-            if one.rule in ("X701", "X702"):
+            if one.rule in MODES:
                 continue
             about = self._about(one)
-            if one.supposed and not self._seen(one, about):
-                del self.reading.found[key]
-                continue
+            if one.supposed in ("sizes", "loss") and not self._seen(one, about):
+                instead = alone.get(_line(one))
+                if instead is None:
+                    del self.reading.found[key]
+                    continue
+                one, about = instead, self._about(instead)
             kept: Finding | None = one if about or not self.only_run else None
             if one.rule == "X402" and not about and kept is not None:
                 kept = self._of_rounds(one)
@@ -118,6 +127,25 @@ class _Joined:
                 del self.reading.found[key]
             else:
                 self.reading.found[key] = kept
+
+    def _alone(self) -> dict[tuple[str, int, str], Finding]:
+        """Return the averages that a file that ran shows by itself, of losses that ran just there.
+
+        What its caller gives may hide them: a list of batches, a part of a loss that none knows.
+        All else that a file shows by itself the run looks at itself.
+        """
+        kept = {}
+        for one in self.reading.alone:
+            wanted = self._wanted(one)
+            about = [
+                site
+                for site in self.sites
+                if site.name not in ("backward", "softmax") and wanted(site.place)
+            ]
+            learns = one.rule != "X408" or any(site.with_grad for site in about)
+            if about and learns and one.rule.startswith("X4"):
+                kept[_line(one)] = replace(one, supposed="part")
+        return kept
 
     def _file(self, one: Finding) -> str:
         return next((path for path, shown in self.files.items() if shown == one.path), one.path)
@@ -195,7 +223,7 @@ class _Joined:
             if one.rule == "X402":
                 one = self._by_steps(one, site)
             wrong, seen = self._quantified(one, site)
-            if one.supposed == "loss":
+            if one.supposed in ("loss", "part"):
                 seen = seen.partition(";")[0]  # of the loss in it, not of all that was added
             if wrong is False and one.seen is None:
                 return None
@@ -351,6 +379,11 @@ class _Joined:
             or site.calls_from(lambda at: _at(at, (file, line, line)))
             for site in self.sites
         )
+
+
+def _line(one: Finding) -> tuple[str, int, str]:
+    """Return where a finding stands, and of which rule it is."""
+    return one.path, one.line, one.rule
 
 
 def _louder(fact: Fact | None, one: Finding) -> bool:

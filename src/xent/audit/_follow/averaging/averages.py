@@ -108,11 +108,12 @@ def _graph(run: Walk, total: Total, node: ast.AST) -> None:
     term = total.term
     if not isinstance(term, Loss) or not term.grad or run.without_grad or term.supposed:
         return
+    place = run.place_of_loop(node, total.loops[-1])
     if term.backward:  # backward was called already, so the sum is not differentiated
-        run.report("X408", run.place_of_loop(node, total.loops[-1]))
+        run.report("X408", place, losses=(term.place,))
         total.kept = True
         return
-    pending = run.report("X408", run.place_of_loop(node, total.loops[-1]))
+    pending = run.report("X408", place, losses=(term.place,))
     pending.facts["needs"] = term.backward
     total.kept = True
     total.term = term.but(grad=True)
@@ -136,11 +137,14 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
 
 
 def _mark(run: Walk, before: int, term: Value) -> None:
-    """Leave to a run what was found of a loss that is supposed to be one."""
-    if isinstance(term, Loss) and term.supposed:
-        for found in run.pending[before:]:
+    """Name the loss to a run, and leave to it what was found of one that is supposed to be one."""
+    if not isinstance(term, Loss):
+        return
+    for found in run.pending[before:]:
+        if term.supposed:
             both = (found.supposed, term.supposed)
             found.supposed = "loss" if "loss" in both else "sizes"
+        if term.supposed or found.rule == "X403":
             found.losses = (term.place,)
 
 

@@ -29,6 +29,7 @@ from xent.audit._follow.values import (
 )
 
 MODULE_BASES = ("Module", "LightningModule", "PreTrainedModel", "ScriptModule")
+CALLED = ("__call__", "forward")  # what a call of an object leads to, the first that it has
 
 
 def call(run: Walk, node: ast.Call) -> Value:
@@ -119,7 +120,9 @@ def call_value(
         return call_external(run, plain(called.name), args, options, node)
     if isinstance(called, Choice):
         before, results, reports = len(run.pending), [], []
-        for one in called.options:
+        # Of criteria that a setting chooses between, a call is of those that take its arguments.
+        fitting = [one for one in called.options if _takes(one, args, options, node)]
+        for one in fitting or called.options:
             results.append(call_value(run, one, args, options, node))
             reports.append(run.pending[before:])
             del run.pending[before:]
@@ -127,6 +130,25 @@ def call_value(
             run.pending += reports[0]
         return run.join(results) or Opaque("result")
     return unknown(run, called, args, options, node)
+
+
+def _takes(called: Value, args: list[Value], options: dict[str, Value], node: ast.AST) -> bool:
+    """Whether a call gives a function, or an object's, as many arguments as it has places for."""
+    found = [called]
+    if isinstance(called, Instance):
+        found = [m for name in CALLED if isinstance(m := called.of.member(name), Function)]
+    code = found[0] if found else None
+    if not isinstance(code, Function) or not isinstance(node, ast.Call):
+        return True
+    bound = isinstance(called, Instance) or code.bound is not None
+    if len(node.args) != len(args) or any(isinstance(one, ast.Starred) for one in node.args):
+        return True
+    spec = code.node.args
+    places = len(spec.posonlyargs) + len(spec.args) - bound
+    if len(args) > places and spec.vararg is None:
+        return False
+    unpacked = any(one.arg is None for one in node.keywords)
+    return unpacked or len(args) + len(options) >= places - len(spec.defaults)
 
 
 def _seen_in_run(
@@ -319,7 +341,7 @@ def call_instance(
     run: Walk, instance: Instance, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call an object: its __call__, or a module's forward."""
-    for name in ("__call__", "forward"):
+    for name in CALLED:
         member = instance.of.member(name)
         if isinstance(member, Function):
             if name == "forward":
