@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from xent.evaluation import Accumulator, compare, evaluate
+from xent.evaluation import Accumulator, compare, evaluate, evaluate_soft
 
 Y, P = [0, 1, 1], [[0.75, 0.25], [0.5, 0.5], [0.125, 0.875]]
 BY_X = -(log2(0.75) + log2(0.5)) / 2  # of the first two rows
@@ -60,3 +60,65 @@ def test_weights_at_the_ends():
         cost = -(log2(0.75) + log2(0.5) + log2(0.875)) / 3
         assert isclose(report.cross_entropy, cost, rel_tol=1e-14)
         assert report.ranking["roc_auc"] == 1.0
+
+
+SPELLED = {
+    "p_": lambda name: f"p_{name}",
+    "proba ": lambda name: f"proba {name}",
+    "end": lambda name: f"{name}_score",
+    "levels": lambda name: ("probs", name),
+    "capitals": lambda name: str(name).upper(),
+    "itself": lambda name: name,
+}
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("spelled", SPELLED)
+def test_columns_go_by_name_whatever_their_names_share(spelled, frame):
+    """A column is of the class that its name tells, in whatever order it stands."""
+    if spelled == "levels" and frame is pl.DataFrame:
+        pytest.skip("polars has one level")
+    rng, names = np.random.default_rng(3), ["dog", "dig", "cat"]
+    probs, true = rng.dirichlet(np.ones(3), 30), rng.integers(0, 3, 30)
+    want = -np.log2(probs[np.arange(30), true]).mean()
+    one_hot = np.eye(3)[true]
+    table = frame({SPELLED[spelled](name): probs[:, i] for i, name in enumerate(names)})
+    truth = [names[i] for i in true]
+    for labels in (names, sorted(names)):
+        assert evaluate(truth, table, labels=labels).cross_entropy == pytest.approx(want)
+        order = [names.index(name) for name in labels]
+        soft = evaluate_soft(one_hot[:, order], table, labels=labels)
+        if spelled != "capitals":
+            assert soft.cross_entropy == pytest.approx(want)
+    if spelled in ("p_", "proba ", "end", "levels", "itself"):
+        found = evaluate(truth, table)
+        assert (found.labels, found.cross_entropy) == (names, pytest.approx(want))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbered_columns_in_the_order_of_text(first):
+    """p_1, p_10, p_11, p_2: so a file system or `sorted` leaves them."""
+    rng = np.random.default_rng(4)
+    probs, true = rng.dirichlet(np.ones(11), 60), np.arange(60) % 11
+    want = -np.log2(probs[np.arange(60), true]).mean()
+    table = pd.DataFrame(probs, columns=[f"p_{i + first}" for i in range(11)])
+    mixed = table[sorted(table.columns)]
+    assert evaluate(true + first, mixed).cross_entropy == pytest.approx(want)
+    letters = list("abcdefghijk")
+    truth = [letters[i] for i in true]
+    assert evaluate(truth, table, labels=letters).cross_entropy == pytest.approx(want)
+    if first:
+        with pytest.raises(ValueError, match="numbered columns in the order of their numbers"):
+            evaluate(truth, mixed, labels=letters)
+    else:
+        assert evaluate(truth, mixed, labels=letters).cross_entropy == pytest.approx(want)
+
+
+def test_columns_called_otherwise_go_by_place():
+    probs = np.array([[0.9, 0.1], [0.2, 0.8]])
+    table = pd.DataFrame(probs, columns=["f1", "f2"])
+    assert evaluate([0, 1], table).cross_entropy == pytest.approx(-np.log2(0.72) / 2)
+    table = pd.DataFrame(probs, columns=["x", "y"])
+    assert evaluate(["a", "b"], table, labels=["a", "b"]).cross_entropy == pytest.approx(
+        -np.log2(0.72) / 2
+    )

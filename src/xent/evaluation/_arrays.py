@@ -1,7 +1,8 @@
 """What any library hands out as a NumPy array, and the names of its columns."""
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -55,6 +56,34 @@ def column_names(value: Any) -> list[Any]:
     if names is None:
         names = getattr(value, "columns", ())
     return [name.item() if isinstance(name, np.generic) else name for name in names]
+
+
+def spellings(names: list[Any]) -> Iterator[tuple[list[str], str]]:
+    """Yield what columns may be called, and what was cut off for it.
+
+    First their names, then the last level of names of several, then what is left of these without
+    a beginning, or an end, that all share: ``p_cat`` and ``p_dog`` are of cat and dog.
+    """
+    texts = [str(name) for name in names]
+    yield texts, ""
+    if all(isinstance(name, tuple) and name for name in names):
+        texts = [str(name[-1]) for name in names]
+        yield texts, ""
+    if len(texts) < 2:
+        return
+    shared = _beginning(texts)
+    for k in range(len(shared), 0, -1):
+        yield [text[k:] for text in texts], shared[:k]
+    shared = _beginning([text[::-1] for text in texts])[::-1]
+    for k in range(len(shared), 0, -1):
+        yield [text[:-k] for text in texts], shared[-k:]
+
+
+def _beginning(texts: list[str]) -> str:
+    """Return what all texts begin with."""
+    first, last = min(texts), max(texts)
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(letter for letter, _ in same)
 
 
 def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._kernels.predictions.figures import NARROW
-from xent.evaluation._arrays import block_of, column_names, float64_of, scores_of, weights_of
+from xent.evaluation._arrays import (
+    block_of,
+    column_names,
+    float64_of,
+    scores_of,
+    spellings,
+    weights_of,
+)
 from xent.evaluation._kinds._distributions import Distributions, no_logits, one_of_three
 from xent.evaluation._probabilities import Matrix, look_like_probs
 from xent.evaluation._truth import classes_of, names_of, truth_of, with_positive
@@ -182,32 +189,42 @@ def _by_name(
     kind: str, value: Any, scores: NDArray[Any], names: list[Any] | None, target: Any, ignore: Any
 ) -> tuple[NDArray[Any], list[Any] | None]:
     """Bring the columns of a data frame into the order of the classes; names go before places."""
-    columns = [
-        name.item() if isinstance(name, np.generic) else name for name in column_names(value)
-    ]
+    columns = column_names(value)
     if not columns:
         return scores, names
-    spelled = [str(name) for name in columns]
-    numbers = [str(i) for i in range(len(columns))]
+    forms, numbers = list(spellings(columns)), [str(i) for i in range(len(columns))]
     if names is None:
-        if set(spelled) == set(numbers):
-            return _in_order(scores, [spelled.index(name) for name in numbers]), None
+        if (order := _order_of(numbers, forms)) is not None:
+            return _in_order(scores, order), None
         true = set(classes_of(target, ignore))
         if true <= set(columns):
             return scores, names_of(columns)
-        if {str(name) for name in true} <= set(spelled):  # numbers in a file's header are text
-            named = {str(name): name for name in true}
-            return scores, names_of([named.get(name, name) for name in spelled])
+        named = {str(name): name for name in true}  # numbers in a file's header are text
+        for form, cut in forms:
+            if named.keys() <= set(form) and not (cut[:1] + cut[-1:]).isalnum():
+                return scores, names_of([named.get(name, name) for name in form])
         return scores, None  # the names of the columns are none of classes: by place
     wanted = [str(name) for name in names]
-    if set(spelled) == set(wanted):
-        return _in_order(scores, [spelled.index(name) for name in wanted]), names
-    if set(spelled) == set(numbers):
-        return _in_order(scores, [spelled.index(name) for name in numbers]), names
-    if all(name.isdecimal() for name in spelled) and columns != sorted(columns, key=int):
-        must = "have numbered columns in the order of their numbers where `labels` name them"
-        raise _check.invalid(kind, must, _check.join_names(spelled, limit=5, last="and"))
+    bare = [([name.casefold() for name in form], cut) for form, cut in forms]
+    for one, some in (
+        (wanted, forms), ([name.casefold() for name in wanted], bare), (numbers, forms),
+    ):  # fmt: skip
+        if (order := _order_of(one, some)) is not None:
+            return _in_order(scores, order), names
+    for form, _ in forms:
+        if all(name.isdecimal() for name in form) and form != sorted(form, key=int):
+            must = "have numbered columns in the order of their numbers where `labels` name them"
+            spelled = [str(name) for name in columns]
+            raise _check.invalid(kind, must, _check.join_names(spelled, limit=5, last="and"))
     return scores, names
+
+
+def _order_of(wanted: list[str], forms: list[tuple[list[str], str]]) -> list[int] | None:
+    """Return where each wanted name stands among the columns; None where they are others."""
+    for form, _ in forms:
+        if len(form) == len(wanted) and set(form) == set(wanted) and len(set(form)) == len(form):
+            return [form.index(name) for name in wanted]
+    return None
 
 
 def _in_order(scores: NDArray[Any], order: list[int]) -> NDArray[Any]:
