@@ -198,6 +198,14 @@ def _slice(holder: Opaque, key: Value) -> Value:
     return Opaque(text, batch)
 
 
+def begun(holder: Dictionary, value: Value) -> Value:
+    """Return what a key holds that a dict lacked: 0 and [] stand there since the dict was made."""
+    if isinstance(value, Sequence) and value.items == []:
+        return Sequence([], holder.loops)
+    zero = isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0
+    return Zero(0, holder.loops) if zero or isinstance(value, Zero) else value
+
+
 def _any_of(run: Walk, holder: Dictionary) -> Value:
     return run.join(list(holder.items.values())) or Opaque("item")
 

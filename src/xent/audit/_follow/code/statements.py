@@ -18,6 +18,7 @@ from xent.audit._follow.values import (
     Class,
     Const,
     Dictionary,
+    Expression,
     External,
     Function,
     Imported,
@@ -107,6 +108,9 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
     key = evaluate(run, target.slice)
     name = key.value if isinstance(key, Const) else None
     if isinstance(holder, Dictionary) and name is not None:
+        lacks = Expression("not in", key, holder)
+        if any(truth and test == lacks for _, test, truth in run.conditions):
+            value = objects.begun(holder, value)
         run.write(holder.items, name, value)
     elif isinstance(holder, Made) and name is not None:
         run.write(holder.attrs, ("item", name), value)

@@ -253,7 +253,7 @@ def activate(
         if axis is None or (isinstance(axis, Const) and axis.value is None):
             _no_axis(run, tensor, node)
     if applied == "log":
-        if tensor.applied in ("softmax", "sigmoid") and (tensor.grad or not run.without_grad):
+        if tensor.applied in ("softmax", "sigmoid"):
             _log_of(run, tensor, node)
         return tensor.but(applied="log", place=place, below=tensor)
     if applied == "Dropout":
