@@ -24,7 +24,6 @@ from xent.audit._follow.values import (
     Total,
     Value,
     Zero,
-    Zero,
 )
 
 SAME = frozenset(
