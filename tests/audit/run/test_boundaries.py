@@ -529,6 +529,12 @@ def _padded(**given):
     F.cross_entropy(fc(embed(ids[:, :-1])).transpose(1, 2), ids[:, 1:], **given)
 
 
+def _padded_by_function(**given):
+    ids = torch.tensor([[4, 5, 6, 7, 3, 8], [5, 8, 3, 2, 2, 2], [7, 4, 9, 5, 2, 2]])
+    rows = F.embedding(ids[:, :-1], torch.randn(10, 4, requires_grad=True), 2)
+    F.cross_entropy(nn.Linear(4, 10)(rows).transpose(1, 2), ids[:, 1:], **given)
+
+
 def _padded_time_first(**given):
     ids = torch.tensor([[4, 5, 6, 7, 3, 8], [5, 8, 3, 0, 0, 0], [7, 4, 9, 5, 0, 0]]).T
     embed, fc = nn.Embedding(10, 4, padding_idx=0), nn.Linear(4, 10)
@@ -542,6 +548,7 @@ def _padded_time_first(**given):
         (_padded, F.cross_entropy, "ignore_index", 0, "X503"),
         (_padded_time_first, F.cross_entropy, "ignore_index", 0, "X503"),
         (_padded, F.cross_entropy, "reduction", "none", "X503"),
+        (_padded_by_function, F.cross_entropy, "ignore_index", 2, "X503"),
     ],
 )
 def test_an_option_that_is_left_out_is_what_torch_takes(compute, function, option, other, rule):
