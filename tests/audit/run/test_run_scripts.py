@@ -55,7 +55,7 @@ def cases():
         known |= rules
 
 
-@pytest.mark.parametrize(("name", "code"), cases())
+@pytest.mark.parametrize(("name", "code"), list(cases()))
 def test_script(name, code, tmp_path, recwarn):
     report = report_of(code, tmp_path)
     assert found(report) == marked(code)
