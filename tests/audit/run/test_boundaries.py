@@ -1,5 +1,6 @@
 """Where a rule of a run begins and ends: ties, halves, what is left out, what comes first."""
 
+import inspect
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -508,6 +509,53 @@ def test_three_items_are_followed_one_by_one():
     three = [Const(i) for i in range(3)]
     assert unrolled(Sequence(three)) == three
     assert unrolled(Sequence([*three, Const(3)])) is None
+
+
+def test_twelve_layers_are_followed_one_by_one():
+    layers = [Made("torch.nn.Linear", [], {}) for _ in range(13)]
+    assert unrolled(Sequence(layers[:12])) == layers[:12]
+    assert unrolled(Sequence(layers)) is None
+    assert unrolled(Sequence([*layers[:11], Const(3)])) is None
+
+
+def _log_targets(**given):
+    q, p = torch.rand(4, 3).log_softmax(1), torch.rand(4, 3).log_softmax(1)
+    F.kl_div(q, p, reduction="batchmean", **given)
+
+
+def _padded(**given):
+    ids = torch.tensor([[4, 5, 6, 7, 3, 8], [5, 8, 3, 0, 0, 0], [7, 4, 9, 5, 0, 0]])
+    embed, fc = nn.Embedding(10, 4, padding_idx=0), nn.Linear(4, 10)
+    F.cross_entropy(fc(embed(ids[:, :-1])).transpose(1, 2), ids[:, 1:], **given)
+
+
+def _padded_by_function(**given):
+    ids = torch.tensor([[4, 5, 6, 7, 3, 8], [5, 8, 3, 2, 2, 2], [7, 4, 9, 5, 2, 2]])
+    rows = F.embedding(ids[:, :-1], torch.randn(10, 4, requires_grad=True), 2)
+    F.cross_entropy(nn.Linear(4, 10)(rows).transpose(1, 2), ids[:, 1:], **given)
+
+
+def _padded_time_first(**given):
+    ids = torch.tensor([[4, 5, 6, 7, 3, 8], [5, 8, 3, 0, 0, 0], [7, 4, 9, 5, 0, 0]]).T
+    embed, fc = nn.Embedding(10, 4, padding_idx=0), nn.Linear(4, 10)
+    F.cross_entropy(fc(embed(ids))[:-1].flatten(0, 1), ids[1:].flatten(), **given)
+
+
+@pytest.mark.parametrize(
+    ("compute", "function", "option", "other", "rule"),
+    [
+        (_log_targets, F.kl_div, "log_target", True, "X303"),
+        (_padded, F.cross_entropy, "ignore_index", 0, "X503"),
+        (_padded_time_first, F.cross_entropy, "ignore_index", 0, "X503"),
+        (_padded, F.cross_entropy, "reduction", "none", "X503"),
+        (_padded_by_function, F.cross_entropy, "ignore_index", 2, "X503"),
+    ],
+)
+def test_an_option_that_is_left_out_is_what_torch_takes(compute, function, option, other, rule):
+    default = inspect.signature(function).parameters[option].default
+    assert rule in seen(compute)
+    assert rule in seen(lambda: compute(**{option: default}))
+    assert rule not in seen(lambda: compute(**{option: other}))
 
 
 def test_of_what_is_zipped_a_loader_is_what_a_loop_goes_over():

@@ -46,8 +46,16 @@ def found(report, *, notes=False):
     return {(f.line, f.rule) for f in report.findings if (f.level == "note") == notes}
 
 
-@pytest.mark.grid
-@pytest.mark.parametrize(("name", "code"), SCRIPTS, ids=[name for name, _ in SCRIPTS])
+def cases():
+    """All scripts: the first that shows a rule runs every day, of the others a part."""
+    known = set()
+    for name, code in SCRIPTS:
+        rules = {rule for mark in ("#!", r"#\?") for _, rule in marked(code, mark)}
+        yield pytest.param(name, code, id=name, marks=() if rules - known else pytest.mark.grid)
+        known |= rules
+
+
+@pytest.mark.parametrize(("name", "code"), list(cases()))
 def test_script(name, code, tmp_path, recwarn):
     report = report_of(code, tmp_path)
     assert found(report) == marked(code)

@@ -12,6 +12,7 @@ from xent.audit._follow.values import (
     Class,
     Const,
     Dictionary,
+    Expression,
     External,
     Function,
     Index,
@@ -166,7 +167,7 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
                 made = Sequence([], default.loops)
             run.write(holder.items, name, made)
             return made
-        return _any_of(run, holder)
+        return Zero(0, holder.loops) if held_here(run, holder, key) else _any_of(run, holder)
     if isinstance(holder, Loss) and holder.assumed and name not in (0, None):
         return holder if "loss" in str(name) or name == "total" else Opaque(str(name))
     if isinstance(holder, Loss | BatchSize | Length | Index | Zero):
@@ -196,6 +197,23 @@ def _slice(holder: Opaque, key: Value) -> Value:
     if isinstance(key, Opaque) and key.batch is not None:
         batch = key.batch
     return Opaque(text, batch)
+
+
+def held_here(run: Walk, holder: Dictionary, key: Value) -> bool | None:
+    """Whether the conditions that hold here say that a dict has a key, None where none does."""
+    for _, test, truth in run.conditions:
+        for operator in ("in", "not in"):
+            if test == Expression(operator, key, holder):
+                return truth == (operator == "in")
+    return None
+
+
+def begun(holder: Dictionary, value: Value) -> Value:
+    """Return what a key holds that a dict lacked: 0 and [] stand there since the dict was made."""
+    if isinstance(value, Sequence) and value.items == []:
+        return Sequence([], holder.loops)
+    zero = isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0
+    return Zero(0, holder.loops) if zero or isinstance(value, Zero) else value
 
 
 def _any_of(run: Walk, holder: Dictionary) -> Value:

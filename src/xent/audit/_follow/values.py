@@ -218,10 +218,11 @@ class Sequence(Value):
 
 @dataclass(eq=False, repr=False)
 class Dictionary(Value):
-    """A dict."""
+    """A dict, and the loops in which it was made."""
 
     items: dict[Any, Value]
     default: Value | None = None
+    loops: tuple[Loop, ...] = ()
 
 
 @dataclass(eq=False, repr=False)

@@ -150,9 +150,10 @@ def _list(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 
 
 def _dict(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    if args and isinstance(args[0], Dictionary):
-        return Dictionary({**args[0].items, **options})
-    return Dictionary(dict(options)) if not args else Opaque("dict")
+    if args and not isinstance(args[0], Dictionary):
+        return Opaque("dict")
+    items = args[0].items if args and isinstance(args[0], Dictionary) else {}
+    return Dictionary({**items, **options}, loops=tuple(run.loops))
 
 
 def _defaultdict(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -162,6 +163,12 @@ def _defaultdict(run: Walk, args: list[Value], options: dict[str, Value], node: 
     if kind == "list":
         return Dictionary({}, Sequence([], tuple(run.loops)))
     return Dictionary({}, Opaque("value"))
+
+
+def _counter(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    if args or options:
+        return Opaque("counts")
+    return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
 
 
 def _getattr(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -259,6 +266,7 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "tqdm.auto.trange": _trange,
     "tqdm.notebook.trange": _trange,
     "collections.defaultdict": _defaultdict,
+    "collections.Counter": _counter,
     "torch.set_grad_enabled": _set_grad,
     "torch.zeros": _zeros,
     "torch.tensor": _zeros,

@@ -18,6 +18,7 @@ from xent.audit._follow.values import (
     Function,
     Instance,
     Loss,
+    Made,
     Opaque,
     Sequence,
     Tensor,
@@ -219,7 +220,7 @@ def _dict(run: Walk, node: ast.Dict) -> Value:
         items[name.value if isinstance(name, Const) else ast.unparse(key)] = _start(
             run, value, part
         )
-    return Dictionary(items)
+    return Dictionary(items, loops=tuple(run.loops))
 
 
 def _comprehension(
@@ -239,6 +240,12 @@ def _comprehension(
         if isinstance(node, ast.DictComp):
             return Dictionary({getattr(key, "value", key): value for key, value in pairs})
         return Sequence([value for _, value in pairs], tuple(run.loops))
+    if (
+        isinstance(source, Made)
+        and source.name == "parameters"
+        and isinstance(getattr(node, "elt", None), ast.Name)
+    ):
+        return source  # some of them
     outside = tuple(run.loops)
     loop = loops.of_iterable(run, node, source)
     run.loops.append(loop)

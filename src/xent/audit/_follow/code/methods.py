@@ -404,12 +404,25 @@ def _of_table(run: Walk, holder: Dictionary, name: str, args: list[Value]) -> Va
     if name == "keys":
         return Sequence([Const(key) for key in holder.items])
     if name in ("get", "pop", "setdefault") and args:
-        return objects.item(run, holder, args[0])
+        return _item_or_default(run, holder, name, args)
     if name in SAME:
         return holder
     if name == "update":
         for value in args:
             if isinstance(value, Dictionary):
                 holder.items.update(value.items)
+            elif holder.default is None:
+                holder.default = Opaque("item")  # it may have any key now
         return Const(None)
     return Opaque(name)
+
+
+def _item_or_default(run: Walk, holder: Dictionary, name: str, args: list[Value]) -> Value:
+    """Return what a dict has under a key, or what is given for a key that it lacks."""
+    key = args[0].value if isinstance(args[0], Const) else None
+    if key is None or key in holder.items or holder.default is not None or len(args) < 2:
+        return objects.item(run, holder, args[0])
+    made = objects.begun(holder, args[1])
+    if name == "setdefault":
+        run.write(holder.items, key, made)
+    return made

@@ -107,6 +107,10 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
     key = evaluate(run, target.slice)
     name = key.value if isinstance(key, Const) else None
     if isinstance(holder, Dictionary) and name is not None:
+        if objects.held_here(run, holder, key) is False:
+            value = objects.begun(holder, value)
+            if isinstance(value, Loss):
+                value = arithmetic.add(run, Zero(0, holder.loops), value, target)
         run.write(holder.items, name, value)
     elif isinstance(holder, Made) and name is not None:
         run.write(holder.attrs, ("item", name), value)

@@ -11,6 +11,8 @@ from xent.audit._follow.run import Forward, Walk
 from xent.audit._follow.values import (
     Choice,
     Const,
+    Dictionary,
+    Expression,
     Instance,
     Made,
     Opaque,
@@ -96,11 +98,22 @@ def short(made: Made) -> str:
 def note_optimiser(run: Walk, made: Made) -> None:
     """Remember whose parameters an optimiser holds."""
     for value in (*made.args, *made.options.values()):
-        for part in value.items or [] if isinstance(value, Sequence) else [value]:
-            if isinstance(part, Made) and part.name == "parameters":
-                for module in part.args:
-                    if isinstance(module, Instance | Made):
-                        run.learning.append(module)
+        run.learning += _held(value)
+
+
+def _held(value: Value) -> list[Instance | Made]:
+    """Return the modules whose parameters are here: in lists and groups, some or all of them."""
+    parts: list[Value] = []
+    if isinstance(value, Made) and value.name == "parameters":
+        return [part for part in value.args if isinstance(part, Instance | Made)]
+    if isinstance(value, Made) and value.name in ("filter", "itertools.chain"):
+        parts = value.args
+    elif isinstance(value, Expression):
+        parts = [value.left, value.right]
+    elif isinstance(value, Sequence | Dictionary):
+        items = value.items or []
+        parts = list(items.values()) if isinstance(items, dict) else items
+    return [module for part in parts for module in _held(part)]
 
 
 # `test_step`, `validate`, `_eval_epoch`; not `train_and_test`, which trains too.

@@ -253,7 +253,7 @@ def activate(
         if axis is None or (isinstance(axis, Const) and axis.value is None):
             _no_axis(run, tensor, node)
     if applied == "log":
-        if tensor.applied in ("softmax", "sigmoid") and (tensor.grad or not run.without_grad):
+        if tensor.applied in ("softmax", "sigmoid"):
             _log_of(run, tensor, node)
         return tensor.but(applied="log", place=place, below=tensor)
     if applied == "Dropout":
@@ -310,11 +310,14 @@ def _reshaped(tensor: Tensor, name: str, args: list[Value]) -> Tensor:
 
 
 def _clamped(tensor: Tensor, args: list[Value], options: dict[str, Value]) -> Tensor:
-    low = _number(options.get("min", args[0] if args else None))
+    given = options.get("min", args[0] if args else None)
+    low = _number(given)
     high = _number(options.get("max", args[1] if len(args) > 1 else None))
     if low is not None and 0 < low < 0.01:
         # At both ends no logarithm is far off; 1e-7 is what float32 still tells from 1.
         return tensor.but(epsilon=max(low, BOUNDED) if high is not None and low >= 1e-7 else low)
+    if tensor.applied in ("softmax", "sigmoid") and (given in (None, Const(None)) or low == 0):
+        return tensor  # nothing bounds it from below
     return tensor.but(applied="", below=None, place=None)
 
 
