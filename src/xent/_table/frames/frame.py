@@ -189,7 +189,7 @@ def _of_names(name: object, series: Any, shown: str) -> Column:
     column = Text(name, series.to_arrow(), shown)
     if series.dtype != nw.Enum:
         return column
-    levels = list(series.dtype.categories)
+    levels = list(series.to_native().dtype.categories)  # not in older versions of narwhals
     found = column.names()
     places = np.array([*(levels.index(level) for level in found.levels), -1])
     return Categories(name, (places[found.codes], levels), shown)
