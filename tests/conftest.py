@@ -11,8 +11,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A shell that starts the suite in the background has it ignore Ctrl-C, and its children with it.
+# A shell that starts the suite in the background has it ignore Ctrl-C, and its children with it,
+# and nohup has them ignore the end of the terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile(
     "house",

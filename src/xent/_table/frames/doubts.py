@@ -46,7 +46,7 @@ WRITTEN = (
      "Make them times, or write them as 14:30:00 in a file"),
 )  # fmt: skip
 # What tells of a gap and hardly anything else. "None" and "-" are names of many tables.
-GAPS = frozenset(["?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null"])
+MISSING_WORDS = frozenset(["?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null"])
 FORMS = (NUMBER, ISO_DATE, *(form for form, _, _ in WRITTEN))
 SIGN = re.compile(r"[\d.,]")  # one of which each of the forms has
 
@@ -84,7 +84,7 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
 
 def _doubt_gaps(argument: str, name: object, known: list[tuple[str, float]], total: float) -> bool:
     """Warn of names that stand for a missing value elsewhere."""
-    gaps = [(text, rows) for text, rows in known if text in GAPS]
+    gaps = [(text, rows) for text, rows in known if text in MISSING_WORDS]
     if not gaps:
         return False
     text, rows = gaps[0]

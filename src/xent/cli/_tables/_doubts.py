@@ -32,10 +32,10 @@ def doubt(table: Any, argument: str = "DATA") -> None:
 def doubt_classes(classes: Iterable[object]) -> None:
     """Warn of a class that stands for a missing value elsewhere."""
     from xent import _check
-    from xent._table.frames.doubts import GAPS
+    from xent._table.frames.doubts import MISSING_WORDS
 
     for name in classes:
-        if isinstance(name, str) and name in GAPS:
+        if isinstance(name, str) and name in MISSING_WORDS:
             found = f"The target has the class {str(name)!r}."
             advice = f"If it means a missing class, pass --na {shlex.quote(name)}"
             _check.warn(f"{found} {advice} --drop-missing-target.")
