@@ -79,6 +79,18 @@ def spellings(names: list[Any]) -> Iterator[tuple[list[str], str]]:
         yield [text[:-k] for text in texts], shared[-k:]
 
 
+def order_of(wanted: Iterable[Any], names: list[Any]) -> list[int] | None:
+    """Return where the column of each class stands; None where the columns are others'."""
+    classes = [str(name) for name in wanted]
+    for plain in (str, str.casefold):
+        want = [plain(name) for name in classes]
+        for form, _ in spellings(names):
+            have = [plain(name) for name in form]
+            if sorted(have) == sorted(want) and len(set(have)) == len(have):
+                return [have.index(name) for name in want]
+    return None
+
+
 def _beginning(texts: list[str]) -> str:
     """Return what all texts begin with."""
     first, last = min(texts), max(texts)

@@ -17,6 +17,7 @@ from xent.evaluation._arrays import (
     block_of,
     column_names,
     float64_of,
+    order_of,
     scores_of,
     spellings,
     weights_of,
@@ -192,39 +193,27 @@ def _by_name(
     columns = column_names(value)
     if not columns:
         return scores, names
-    forms, numbers = list(spellings(columns)), [str(i) for i in range(len(columns))]
+    numbers = range(len(columns))
     if names is None:
-        if (order := _order_of(numbers, forms)) is not None:
+        if (order := order_of(numbers, columns)) is not None:
             return _in_order(scores, order), None
         true = set(classes_of(target, ignore))
         if true <= set(columns):
             return scores, names_of(columns)
         named = {str(name): name for name in true}  # numbers in a file's header are text
-        for form, cut in forms:
+        for form, cut in spellings(columns):
             if named.keys() <= set(form) and not (cut[:1] + cut[-1:]).isalnum():
                 return scores, names_of([named.get(name, name) for name in form])
         return scores, None  # the names of the columns are none of classes: by place
-    wanted = [str(name) for name in names]
-    bare = [([name.casefold() for name in form], cut) for form, cut in forms]
-    for one, some in (
-        (wanted, forms), ([name.casefold() for name in wanted], bare), (numbers, forms),
-    ):  # fmt: skip
-        if (order := _order_of(one, some)) is not None:
+    for wanted in (names, numbers):
+        if (order := order_of(wanted, columns)) is not None:
             return _in_order(scores, order), names
-    for form, _ in forms:
+    for form, _ in spellings(columns):
         if all(name.isdecimal() for name in form) and form != sorted(form, key=int):
             must = "have numbered columns in the order of their numbers where `labels` name them"
             spelled = [str(name) for name in columns]
             raise _check.invalid(kind, must, _check.join_names(spelled, limit=5, last="and"))
     return scores, names
-
-
-def _order_of(wanted: list[str], forms: list[tuple[list[str], str]]) -> list[int] | None:
-    """Return where each wanted name stands among the columns; None where they are others."""
-    for form, _ in forms:
-        if len(form) == len(wanted) and set(form) == set(wanted) and len(set(form)) == len(form):
-            return [form.index(name) for name in wanted]
-    return None
 
 
 def _in_order(scores: NDArray[Any], order: list[int]) -> NDArray[Any]:

@@ -136,7 +136,7 @@ def numbers(
             bad = ~(np.isfinite(values) | (masked & np.isneginf(values)))
         else:
             values = np.zeros(len(column))
-            bad = ~np.array([_readsas_number(value) for value in column.to_pylist()], dtype=bool)
+            bad = ~np.array([_reads_as_number(value) for value in column.to_pylist()], dtype=bool)
             if not bad.any():
                 bad = np.ones(len(column), dtype=bool)
         if bad.any():
@@ -207,7 +207,7 @@ def _decoded(values: Any, column: str, argument: str) -> Any:
         raise _check.invalid(argument, must, got, "Write them as integers or text.") from None
 
 
-def _readsas_number(value: object) -> bool:
+def _reads_as_number(value: object) -> bool:
     """Whether an entry of a text column is not what made it text."""
     try:
         return math.isfinite(float(value))  # type: ignore[arg-type]

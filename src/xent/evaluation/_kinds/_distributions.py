@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._math.log_softmax import log_softmax
-from xent.evaluation._arrays import column_names, scores_of, spellings
+from xent.evaluation._arrays import column_names, order_of, scores_of
 from xent.evaluation._probabilities import (
     Matrix,
     Rounding,
@@ -183,9 +183,8 @@ def in_order_of(names: list[Any], argument: str, value: Any, scores: NDArray[Any
     wanted = [str(name) for name in names]
     if not columns or columns == wanted:
         return scores
-    for form, _ in spellings(column_names(value)):
-        if sorted(form) == sorted(wanted):
-            return scores[:, [form.index(name) for name in wanted]]
+    if (order := order_of(names, column_names(value))) is not None:
+        return scores[:, order]
     if set(columns) & set(wanted):
         must = f"have the columns {_check.join_names(wanted, last='and')}, or others altogether"
         raise _check.invalid(argument, must, _check.join_names(columns, last="and"))
