@@ -101,12 +101,12 @@ def _write(path, lines, rows=1000):
 
 def _printed(words, folder):
     if words[0] == "show":
-        return _plain(*_shown(folder / words[1], words[2:]))
+        return plain(*_shown(folder / words[1], words[2:]))
     assert words[0] == "xent", words
     code, out, err = run(words)
     ends = [] if code == 0 else [f"= {code}"]
-    said = [f"! {line}".rstrip() for line in _plain(err.decode())]
-    return _plain(out.decode()) + said + ends
+    said = [f"! {line}".rstrip() for line in plain(err.decode())]
+    return plain(out.decode()) + said + ends
 
 
 def run(words, encoding="utf8", doubts="default"):
@@ -145,7 +145,7 @@ def _shown(path, more):
     return text, 6
 
 
-def _plain(text, digits=6):
+def plain(text, digits=6):
     """Return lines without what another machine may change."""
     text = LONG.sub(lambda found: f"{float(found[0]):.{digits}g}", text)
     for pattern, instead in OF_THE_MACHINE:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from audit import told
 from xent.audit import Config, audit
 from xent.audit._catalogue import RULES
 
 HERE = Path(__file__).parent
+RECORD = HERE / "told.txt"
 ROOT = HERE.parent.parent
 PRELUDE = """\
 import math
@@ -51,25 +53,34 @@ def marked(code, mark="#!"):
     return {(n, rule) for n, line in lines for rule in re.findall(mark + r" (X\d+)", line)}
 
 
-def found(code, folder, *, notes=False):
+def report_of(code, folder):
     script = folder / "train.py"
     script.write_text(code)
-    report = audit(script, config=Config())
+    return audit(script, config=Config())
+
+
+def found(report, *, notes=False):
     return {(f.line, f.rule) for f in report.findings if (f.level == "note") == notes}
 
 
 @pytest.mark.parametrize(("name", "code"), SCRIPTS, ids=[name for name, _ in SCRIPTS])
 def test_script(name, code, tmp_path):
-    assert found(code, tmp_path) == marked(code)
-    noted = marked(code, r"#\?")  # what is no more than a note
-    assert not noted or noted <= found(code, tmp_path, notes=True)
+    report = report_of(code, tmp_path)
+    assert found(report) == marked(code)
+    assert marked(code, r"#\?") <= found(report, notes=True)  # what is no more than a note
+    told.check(RECORD, name, report, tmp_path / "train.py")
+
+
+def test_what_is_recorded_is_of_a_script():
+    assert told.recorded(RECORD).keys() <= {name for name, _ in SCRIPTS}
+    assert len({name for name, _ in SCRIPTS}) == len(SCRIPTS)
 
 
 def measured(folder):
     """Recall and precision at error and warning, by hundreds of rules."""
     rows = {}
     for _, code in SCRIPTS:
-        wanted, got = marked(code), found(code, folder)
+        wanted, got = marked(code), found(report_of(code, folder))
         for _, rule in wanted | got:
             rows.setdefault(rule[:2], [0, 0, 0])
         for place in wanted:

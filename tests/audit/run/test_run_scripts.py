@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from audit import told
 from xent.audit import Config
 from xent.audit._catalogue import RULES
 from xent.audit._run import program
 
 HERE = Path(__file__).parent
+RECORD = HERE / "told.txt"
 ROOT = HERE.parent.parent.parent
 PRELUDE = """\
 import torch
@@ -64,6 +66,12 @@ def test_script(name, code, tmp_path, recwarn):
     assert "xent failed" not in " ".join(report.not_followed)
     for said in re.findall(r"#= (.*)", code):
         assert said in " ".join(f.seen or "" for f in report.findings)
+    told.check(RECORD, name, report, tmp_path / "train.py")
+
+
+def test_what_is_recorded_is_of_a_script():
+    assert told.recorded(RECORD).keys() <= {name for name, _ in SCRIPTS}
+    assert len({name for name, _ in SCRIPTS}) == len(SCRIPTS)
 
 
 def test_half_the_scripts_are_right():
