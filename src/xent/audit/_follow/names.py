@@ -1,76 +1,31 @@
-"""Full names of what a script calls, and families of PyTorch's names that mean one thing."""
+"""Full names of what a script calls, and the names of libraries that mean one thing."""
 
 from __future__ import annotations
 
 import ast
+import builtins
 
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import External, Opaque, Value
 
-BUILTINS = frozenset(
-    [
-        "print",
-        "len",
-        "sum",
-        "min",
-        "max",
-        "abs",
-        "round",
-        "float",
-        "int",
-        "str",
-        "bool",
-        "list",
-        "tuple",
-        "dict",
-        "set",
-        "range",
-        "enumerate",
-        "zip",
-        "map",
-        "filter",
-        "sorted",
-        "reversed",
-        "iter",
-        "next",
-        "isinstance",
-        "issubclass",
-        "getattr",
-        "setattr",
-        "hasattr",
-        "super",
-        "type",
-        "open",
-        "any",
-        "all",
-        "format",
-        "repr",
-        "pow",
-        "divmod",
-        "vars",
-        "id",
-        "callable",
-        "input",
-        "slice",
-        "object",
-        "property",
-        "staticmethod",
-        "classmethod",
-        "Exception",
-        "ValueError",
-    ]
-)
+BUILTINS = frozenset(dir(builtins))
 ALIASES = (
     ("torch.nn.modules.loss.", "torch.nn."),
     ("torch.nn.modules.", "torch.nn."),
     ("torch.functional.", "torch."),
     ("torch.special.", "torch."),
     ("xent.losses.", "torch.nn.functional."),
+    ("tqdm.auto.", "tqdm."),
+    ("tqdm.autonotebook.", "tqdm."),
+    ("tqdm.notebook.", "tqdm."),
+    ("tqdm.rich.", "tqdm."),
+    ("tqdm.std.", "tqdm."),
+    ("tqdm.trange", "range"),
 )
 
 
 def plain(name: str) -> str:
-    """Return the one name of a thing that PyTorch has under several."""
+    """Return the one name of a thing that a library has under several."""
     for other, usual in ALIASES:
         if name.startswith(other):
             name = usual + name[len(other) :]

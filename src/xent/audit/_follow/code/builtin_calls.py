@@ -33,23 +33,22 @@ from xent.audit._follow.values import (
 
 LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
 
-LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value]
+# None where nothing is known of what it returns.
+LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value | None]
 
 
-def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
     if not args:
-        return Opaque("len")
+        return None
     value = args[0]
-    if isinstance(value, Tensor) and value.batch is not None:
-        return BatchSize(value.batch)
-    if isinstance(value, Opaque) and value.batch is not None:
+    if isinstance(value, Opaque | Tensor) and value.batch is not None:
         return BatchSize(value.batch)
     if isinstance(value, Sequence):
-        if value.filled is not None and value.filled.source is not None:
-            return Length(value.filled.source)
+        if value.filled is not None:
+            return Length(value.filled.source or value)
         if value.total is not None:
             return replace(value.total, term=Const(1))
-        if value.items is not None and value.items:
+        if value.items:
             return Const(len(value.items))
     if isinstance(value, Instance):
         member = value.of.member("__len__")
@@ -57,15 +56,15 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
             length = loops.of_method(run, value, "__len__", node)
             return length if isinstance(length, Length) else Length(value)
     if isinstance(value, Made) and value.name in ("enumerate", "generator"):
-        return Length(value.args[0]) if value.args else Opaque("len")
+        return Length(value.args[0]) if value.args else None
     return Length(value)
 
 
 def _first(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    return args[0] if args else next(iter(options.values()), Opaque("first"))
+    return args[0] if args else next(iter(options.values()), Opaque())
 
 
-def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
     """max(1, len(loader)): what the guard against zero leaves."""
     others = [a for a in args if not isinstance(a, Const | Zero)]
     guarded = others[0] if len(args) == 2 and len(others) == 1 else None
@@ -74,7 +73,7 @@ def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
         guarded = counted[0] if len(counted) == 1 else None
     if isinstance(guarded, Length | Total | BatchSize | Index):
         return guarded
-    return Made("max", args, options)
+    return None
 
 
 def _number(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -82,21 +81,10 @@ def _number(run: Walk, args: list[Value], options: dict[str, Value], node: ast.A
     return value.but(grad=False) if isinstance(value, Loss) else value
 
 
-def _made(name: str) -> LibraryCall:
-    def call(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-        return Made(name, args, options, run.place(node))
-
-    return call
-
-
 def _progress(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     if args:
         return args[0]
-    return options.get("iterable", Opaque("progress"))
-
-
-def _trange(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    return Made("range", args, {})
+    return options.get("iterable", Opaque())
 
 
 def _print(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -104,43 +92,41 @@ def _print(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AS
     return Const(None)
 
 
-def _mean(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    value = args[0] if args else Opaque("mean")
+def _mean(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+    value = args[0] if args else None
     if isinstance(value, Sequence) and value.total is not None and "weights" not in options:
         total = value.total
         if counters.never_emptied(run, total, node):
-            return Opaque("mean")
+            return None
         return averages.divided(
             run, total, Total(total.loops, Const(1), total.place, under=total.under), node
         )
-    if isinstance(value, Loss | Total):
-        return value
-    return Opaque("mean")
+    return value if isinstance(value, Loss) else None
 
 
-def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    value = args[0] if args else Opaque("sum")
+def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+    value = args[0] if args else None
     if isinstance(value, Sequence):
         if value.total is not None:
             return value.total
         if isinstance(value.element, BatchSize):
             return Total((value.element.loop,), value.element, run.place(node))
-        losses = [item for item in value.items or () if isinstance(item, Loss)]
-        if losses and len(losses) == len(value.items or ()):
+        items = value.items or []
+        losses = [item for item in items if isinstance(item, Loss)]
+        if losses and len(losses) == len(items):
             return losses[0].but(summands=tuple(each.backward for each in losses[1:]))
-    return value if isinstance(value, Loss | Total) else Opaque("sum")
+    return value if isinstance(value, Loss) else None
 
 
-def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    value = args[0] if args else Opaque("exp")
+def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+    value = args[0] if args else None
     if isinstance(value, Loss):
         return value.but(exp=True, scale=0 if value.scale == 0 else None)
-    return Opaque("perplexity")
+    return None
 
 
-def _next(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    loop = next((one for one in reversed(run.loops)), None)
-    return Opaque("batch", loop)
+def _next(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+    return Opaque("batch", run.loops[-1] if run.loops else None)
 
 
 def _list(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -149,39 +135,43 @@ def _list(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
     return args[0]
 
 
-def _dict(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    if args and not isinstance(args[0], Dictionary):
-        return Opaque("dict")
-    items = args[0].items if args and isinstance(args[0], Dictionary) else {}
-    return Dictionary({**items, **options}, loops=tuple(run.loops))
+def _dict(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+    given = args[0] if args else Dictionary({})
+    if not isinstance(given, Dictionary):
+        return None
+    return Dictionary({**given.items, **options}, loops=tuple(run.loops))
 
 
-def _defaultdict(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _defaultdict(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
     kind = getattr(args[0], "name", "") if args else ""
     if kind in ("float", "int"):
         return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
     if kind == "list":
         return Dictionary({}, Sequence([], tuple(run.loops)))
-    return Dictionary({}, Opaque("value"))
+    return None
 
 
-def _counter(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _counter(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
     if args or options:
-        return Opaque("counts")
+        return None
     return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
 
 
-def _getattr(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _getattr(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
     if len(args) > 1 and isinstance(args[1], Const) and isinstance(args[1].value, str):
         return objects.attribute(run, args[0], args[1].value)
-    return Opaque("attribute")
+    return None
 
 
-def _none(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    return Opaque("result")
-
-
-def _isinstance(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _isinstance(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
     """Whether a module of PyTorch's is of a class of PyTorch's; of others it is not known."""
     module = args[0] if len(args) == 2 else None
     if isinstance(module, Made) and module.name.startswith("torch.nn."):
@@ -192,38 +182,46 @@ def _isinstance(run: Walk, args: list[Value], options: dict[str, Value], node: a
         losses = [name for name in (module.name, *names) if LOSS_CLASS.fullmatch(name)]
         if names and len(losses) == len(kinds) + 1:
             return Const(False)  # of another loss
-    return Opaque("result")
+    return None
 
 
-def _set_grad(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    return Made("torch.set_grad_enabled", args, options)
-
-
-def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    """torch.zeros(1), torch.tensor(0.): a number that a total may start from."""
-    value = args[0] if args else Const(1)
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("tensor"):
-        if isinstance(value, Const | Zero) and value.value == 0:
-            return Zero(0, tuple(run.loops), run.place(node))
-        if isinstance(value, Loss | Total | Mean | Sequence):
-            return value
-        return Opaque("tensor", getattr(value, "batch", None))
-    if isinstance(value, Const) and value.value in (1, ()):
+def _tensor(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    """torch.tensor(0.), torch.tensor([0.]): a number that a total may start from."""
+    value = args[0] if args else options.get("data")
+    if isinstance(value, Sequence) and value.items is not None and len(value.items) == 1:
+        value = value.items[0]
+    if isinstance(value, Const | Zero) and value.value == 0:
         return Zero(0, tuple(run.loops), run.place(node))
-    return Opaque("zeros")
+    if isinstance(value, Loss | Total | Mean | Sequence):
+        return value
+    return Opaque("tensor", getattr(value, "batch", None))
 
 
-def _pad_sequence(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+    """torch.zeros(1), torch.zeros(()): such a number as well."""
+    size = args[0] if args else None
+    if isinstance(size, Sequence) and size.items is not None:
+        one = size.items in ([], [Const(1)])
+    else:
+        one = size == Const(1)
+    return Zero(0, tuple(run.loops), run.place(node)) if one else None
+
+
+def _pad_sequence(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
     value = options.get("padding_value", args[2] if len(args) > 2 else Const(0))
     made = Opaque("padded", getattr(args[0], "batch", None) if args else None)
     made.parts["padded"] = value
     return made
 
 
-def _random_split(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _random_split(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
     lengths = options.get("lengths", args[1] if len(args) > 1 else None)
     if not isinstance(lengths, Sequence) or lengths.items is None:
-        return Opaque("parts")
+        return None
     parts: list[Value] = []
     for length in lengths.items:
         share = isinstance(length, Const) and isinstance(length.value, float)
@@ -231,7 +229,9 @@ def _random_split(run: Walk, args: list[Value], options: dict[str, Value], node:
     return Sequence(parts)
 
 
-def _collator(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _collator(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
     """X504: a collator of transformers ignores padding, which is the end of the text as well."""
     tokenizer = options.get("tokenizer", args[0] if args else None)
     masked = options.get("mlm", args[1] if len(args) > 1 else None)
@@ -240,14 +240,13 @@ def _collator(run: Walk, args: list[Value], options: dict[str, Value], node: ast
         text = run.frame.module.source.text
         if not any(word in text for word in ("group_texts", "pack", "block_size")):
             run.report("X504", run.place(node))
-    return Made("transformers.DataCollatorForLanguageModeling", args, options)
+    return None
 
 
 BUILTIN_CALLS: dict[str, LibraryCall] = {
     "len": _len,
     "print": _print,
     "sum": _sum,
-    "np.sum": _sum,
     "numpy.sum": _sum,
     "max": _max,
     "torch.utils.data.random_split": _random_split,
@@ -257,33 +256,20 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "dict": _dict,
     "getattr": _getattr,
     "isinstance": _isinstance,
-    "hasattr": _none,
-    "enumerate": _made("enumerate"),
-    "zip": _made("zip"),
-    "range": _made("range"),
-    "iter": _made("iter"),
-    "tqdm.trange": _trange,
-    "tqdm.auto.trange": _trange,
-    "tqdm.notebook.trange": _trange,
     "collections.defaultdict": _defaultdict,
     "collections.Counter": _counter,
-    "torch.set_grad_enabled": _set_grad,
     "torch.zeros": _zeros,
-    "torch.tensor": _zeros,
+    "torch.tensor": _tensor,
     "numpy.zeros": _zeros,
     "torch.nn.utils.rnn.pad_sequence": _pad_sequence,
     "transformers.DataCollatorForLanguageModeling": _collator,
-    "torch.as_tensor": _zeros,
-    "torch.Tensor": _zeros,
-    "torch.FloatTensor": _zeros,
+    "torch.as_tensor": _tensor,
+    "torch.Tensor": _tensor,
+    "torch.FloatTensor": _tensor,
 }
 for _name in [
     "tqdm.tqdm",
-    "tqdm.auto.tqdm",
-    "tqdm.notebook.tqdm",
     "tqdm.tqdm_notebook",
-    "tqdm.autonotebook.tqdm",
-    "tqdm.rich.tqdm",
     "tqdm",
     "rich.progress.track",
     "fastprogress.progress_bar",
@@ -291,26 +277,18 @@ for _name in [
     "fastprogress.fastprogress.progress_bar",
     "prefetch_generator.BackgroundGenerator",
     "progressbar.progressbar",
-    "tqdm.std.tqdm",
 ]:
     BUILTIN_CALLS[_name] = _progress
 for _name in [
-    "float",
-    "int",
     "round",
     "abs",
-    "numpy.float32",
-    "numpy.float64",
-    "numpy.round",
-    "numpy.array",
     "str",
-]:
-    BUILTIN_CALLS[_name] = _first
-for _name in [
+    "numpy.array",
     "numpy.asarray",
+    "numpy.round",
     "torch.stack",
-    "torch.autograd.Variable",
     "torch.squeeze",
+    "torch.autograd.Variable",
     "copy.deepcopy",
 ]:
     BUILTIN_CALLS[_name] = _first

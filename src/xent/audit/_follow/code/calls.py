@@ -36,14 +36,11 @@ def call(run: Walk, node: ast.Call) -> Value:
     """Follow a call as it stands in the code."""
     run.steps += 1
     func = node.func
-    holder = None
     if isinstance(func, ast.Attribute):
         if _is_super(func.value):
             return _super(run, node, func.attr)
-        holder = run.evaluate(func.value)
+        return call_method(run, run.evaluate(func.value), func.attr, *arguments(run, node), node)
     args, options = arguments(run, node)
-    if holder is not None and isinstance(func, ast.Attribute):
-        return call_method(run, holder, func.attr, args, options, node)
     return call_value(run, run.evaluate(func), args, options, node)
 
 
@@ -215,7 +212,7 @@ def call_external(
     """Call a library's function or class."""
     follow = BUILTIN_CALLS.get(name)
     if follow is not None:
-        return follow(run, args, options, node)
+        return follow(run, args, options, node) or Opaque(name)
     found = losses.function(run, name, args, options, node)
     if found is not None:
         return found
@@ -227,12 +224,9 @@ def call_external(
     if loss is not None:
         return loss
     made = Made(name, args, options, run.place(node))
-    if name.startswith("torch.optim") or "optim" in name.lower():
+    if "optim" in name.lower():
         layers.note_optimiser(run, made)
-    wrapped = layers.wrapped(name, args)
-    if wrapped is not None:
-        return wrapped
-    return made
+    return layers.wrapped(name, args) or made
 
 
 # ---------------------------------------------------------------------- the script's own

@@ -26,69 +26,10 @@ from xent.audit._follow.values import (
     Zero,
 )
 
-SAME = frozenset(
-    [
-        "to",
-        "cuda",
-        "cpu",
-        "float",
-        "double",
-        "half",
-        "bfloat16",
-        "contiguous",
-        "requires_grad_",
-        "clone",
-        "long",
-        "int",
-        "bool",
-        "type",
-        "numpy",
-        "share_memory",
-        "zero_grad",
-        "apply",
-        "tolist",
-        "pin_memory",
-        "coalesce",
-        "bfloat16",
-        "compile",
-        "to_empty",
-        "type_as",
-        "to_dense",
-        "wait",
-        "cuda",
-    ]
-)
-SHAPE_METHODS = frozenset(
-    [
-        "view",
-        "reshape",
-        "flatten",
-        "squeeze",
-        "unsqueeze",
-        "permute",
-        "transpose",
-        "t",
-        "expand",
-        "repeat",
-        "view_as",
-        "expand_as",
-        "reshape_as",
-        "movedim",
-        "swapaxes",
-        "unflatten",
-        "narrow",
-        "chunk",
-        "squeeze_",
-        "unsqueeze_",
-        "masked_fill",
-        "gather",
-        "index_select",
-        "masked_select",
-        "select",
-        "take",
-    ]
-)
-LOSS_ITSELF = SAME | {"item", "squeeze", "view", "reshape", "mean", "sum", "requires_grad_"}
+# What leaves its object as it is; a target stays one in any kind of integers.
+SAME = tensors.KEEPS | {"detach", "long", "int", "tolist", "apply", "to_empty"}
+PARTS = tensors.SHAPES | {"repeat", "narrow", "chunk", "gather", "index_select", "select", "take"}
+LOSS_ITSELF = SAME | tensors.SHAPES | {"item", "mean", "sum"}
 
 
 def of_module(
@@ -102,14 +43,12 @@ def of_module(
     """Call a method that a module of the script inherits."""
     if name in ("eval", "train"):
         return _mode(run, holder, name, args)
-    if name in SAME:
+    if name.rstrip("_") in SAME:
         return holder
-    if name in ("parameters", "named_parameters", "buffers"):
+    if name in ("parameters", "named_parameters"):
         return Made("parameters", [holder], {})
-    if name in ("backward", "step", "manual_backward"):
+    if name in ("backward", "manual_backward"):
         return _backward(run, args)
-    if name in ("log", "log_dict"):
-        return Const(None)
     shown.arguments(run, name, args, options, node)
     return objects.attribute(run, holder, name)
 
@@ -152,53 +91,49 @@ def of_made(
     """Call a method of what a library made: a layer, an optimiser, a scaler, a parser."""
     if name in ("eval", "train"):
         return _mode(run, holder, name, args)
-    if name in SAME:
+    if name.rstrip("_") in SAME:
         return holder
     if name in ("parameters", "named_parameters"):
         return Made("parameters", [holder], {})
-    if name in ("step", "backward"):
-        if name == "step" and args and not holder.name.startswith("torch.optim"):
-            return _closure(run, args, node)
-        if name == "step" and ("lr_scheduler" in holder.name or "Scheduler" in holder.name):
-            return Const(None)
-        return _closure(run, args, node)
-    if name == "scale" and args:
-        return args[0]
-    if name == "prepare":
-        return Sequence(list(args)) if len(args) != 1 else args[0]
+    if name == "backward":
+        return _backward(run, args)
+    if name == "step":
+        return _step(run, args, node)
+    passed = _passed_on(name, args)
+    if passed is not None:
+        return passed
     if name == "add_argument":
         return _argument(holder, args, options)
     if name in ("parse_args", "parse_known_args"):
         return holder.attrs.setdefault("arguments", Opaque("args"))
     if name == "forward":
         return layers.call(run, holder, args, options, node)
-    if holder.name.endswith("defaultdict"):
-        return Opaque(name)
     if holder.name.endswith("MeanMetric"):
         return metrics.of_mean(run, holder, name, args, options, node)
-    if name == "unwrap_model" and args:
-        return args[0]
-    if name in ("gather", "gather_for_metrics", "reduce") and args:
-        return args[0] if name == "reduce" or isinstance(args[0], Loss) else Opaque("gathered")
-    if name == "set_description" or name == "set_postfix":
-        shown.arguments(run, name, args, options, node)
-        return Const(None)
-    if name == "items" or name == "values" or name == "keys":
+    if name in ("items", "values", "keys"):
         return Made(name, [holder], {})
     shown.arguments(run, name, args, options, node)
     if name in ("log_prob", "entropy", "rsample", "sample", "kl_divergence"):
         return tensors.of_distribution(run, holder, name, node)
-    if run.ran and name in (*LOSS_ITSELF, "detach"):
+    if run.ran and name in LOSS_ITSELF:
         return holder
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
-    if name in ("from_pretrained", "create", "get_model"):
-        return Made(f"{holder.name}.{name}", args, options, run.place(node))
     return Opaque(name, batches[0] if batches else None)
 
 
-def _closure(run: Walk, args: list[Value], node: ast.Call) -> Value:
+def _passed_on(name: str, args: list[Value]) -> Value | None:
+    """Return what scalers, accelerators and fabrics are given, where they return it."""
+    if name == "prepare" and len(args) > 1:
+        return Sequence(list(args))
+    if args and name in ("scale", "prepare", "unwrap_model", "reduce"):
+        return args[0]
+    gathered = name in ("gather", "gather_for_metrics") and args and isinstance(args[0], Loss)
+    return args[0] if gathered else None
+
+
+def _step(run: Walk, args: list[Value], node: ast.Call) -> Value:
     """Train: optimiser.step, with the closure that LBFGS wants."""
-    result = _backward(run, [a for a in args if not isinstance(a, Function)])
+    result = _backward(run, [])
     for value in args:
         if isinstance(value, Function):
             result = run.call_value(value, [], {}, node)
@@ -246,17 +181,11 @@ def of_value(
     if isinstance(holder, Loss):
         return _of_loss(run, holder, name, args, options, node)
     if isinstance(holder, Total | Mean | Zero):
-        if name in LOSS_ITSELF or name in ("detach", "add_", "add"):
-            return holder
         if name == "backward":
             return _backward(run, [holder])
-        if name == "div" or name == "true_divide":
-            return (
-                averages.divided(run, holder, args[0], node)
-                if isinstance(holder, Total)
-                else holder
-            )
-        return Opaque(name)
+        if name == "div" and args and isinstance(holder, Total):
+            return averages.divided(run, holder, args[0], node)
+        return holder if name.rstrip("_") in LOSS_ITSELF else Opaque(name)
     if isinstance(holder, Tensor):
         return tensors.method(run, holder, name, args, options, node)
     return _of_unknown(run, holder, name, args, options, node)
@@ -267,11 +196,11 @@ def _of_loss(
 ) -> Value:
     if name == "backward":
         return _backward(run, [holder])
-    if name in ("detach", "item", "tolist", "numpy", "data"):
+    if name in ("detach", "item", "tolist", "numpy"):
         return holder.but(grad=False)
     if name == "sum" and holder.assumed:  # it was not reduced before
         return holder.but(scale=None)
-    if name in LOSS_ITSELF:
+    if name.rstrip("_") in LOSS_ITSELF:
         return holder
     if name == "exp":
         return holder.but(exp=True)
@@ -290,9 +219,7 @@ def _of_unknown(
     node: ast.Call,
 ) -> Value:
     batch = getattr(holder, "batch", None)
-    if name in ("size", "dim", "numel", "nelement", "__len__"):
-        if name == "dim":
-            return Opaque(name)
+    if name in ("size", "numel", "nelement"):
         first = args[0] if args else next(iter(options.values()), None)
         if batch is None:
             return Opaque("size")
@@ -303,23 +230,23 @@ def _of_unknown(
         if isinstance(first, Const) and first.value == 0:
             return BatchSize(batch)
         return Opaque("size")
-    if name in ("eval", "train"):
+    if name in ("eval", "train") or name.rstrip("_") in SAME:
         return holder
-    if name in SAME or name in ("detach", "requires_grad_", "pin_memory"):
-        return holder
-    if name in ("backward", "step", "manual_backward"):
-        if name == "backward":
-            _not_followed(run, holder, args, node)
-        return _closure(run, args, node)
-    if name == "scale" and args:
-        return args[0]
-    if name == "prepare":
-        return Sequence(list(args)) if len(args) != 1 else args[0]
+    if name in ("backward", "manual_backward"):
+        _not_followed(run, holder, args, node)
+        return _backward(run, args)
+    if name == "step":
+        return _step(run, args, node)
+    passed = _passed_on(name, args)
+    if passed is not None:
+        return passed
     if name in ("log_prob", "entropy"):
         return tensors.of_distribution(run, holder, name, node)
-    if name in tensors.ACTIVATIONS and batch is not None:
+    if name.rstrip("_") in tensors.ACTIVATIONS and batch is not None:
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
-    if name in SHAPE_METHODS:
+    if name == "roll":
+        return tensors.rolled(holder, args, options)
+    if name.rstrip("_") in PARTS:
         made = Opaque(getattr(holder, "name", ""), batch, made=getattr(holder, "made", None))
         if isinstance(holder, Opaque) and "padded" in holder.parts:
             made.parts["padded"] = holder.parts["padded"]
@@ -328,7 +255,7 @@ def _of_unknown(
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
     if isinstance(holder, External):
         return Opaque(name)
-    itself = isinstance(holder, Opaque) and name in (*LOSS_ITSELF, "detach")
+    itself = isinstance(holder, Opaque) and name in LOSS_ITSELF
     made_by = holder.made if itself else run.place(node)  # type: ignore[attr-defined]
     return Opaque(name, batches[0] if batches else None, made=made_by)
 
@@ -365,9 +292,7 @@ def of_sequence(
             holder.element = value
         elif isinstance(value, Dictionary) and entered and holder.items == []:
             holder.items, holder.element, holder.filled = None, value, entered[-1]
-        elif (holder.items is not None and not isinstance(value, Loss | Total)) or (
-            holder.items is not None and not entered
-        ):
+        elif holder.items is not None and not (entered and isinstance(value, Total)):
             holder.items.append(value)
         if isinstance(value, Mean | Total):
             shown.value(run, value, "", node)
@@ -380,20 +305,14 @@ def of_sequence(
             return Const(None)
         holder.items = None if name != "clear" else []
         return Opaque("item")
-    if name in ("mean",) and holder.total is not None:
+    if name == "mean" and holder.total is not None:
         total = holder.total
         return averages.divided(
             run, total, Total(total.loops, Const(1), total.place, under=total.under), node
         )
     if name == "sum" and holder.total is not None:
         return holder.total
-    if name in SAME or name in ("detach",):
-        return holder
-    if name == "numel":
-        return Opaque("size")
-    if name == "items":
-        return Made("items", [holder], {})
-    return Opaque(name)
+    return holder if name in SAME else Opaque(name)
 
 
 def _of_table(run: Walk, holder: Dictionary, name: str, args: list[Value]) -> Value:

@@ -23,44 +23,60 @@ ACTIVATIONS = {
     "softmax": "softmax",
     "log_softmax": "log_softmax",
     "sigmoid": "sigmoid",
-    "sigmoid_": "sigmoid",
     "hardsigmoid": "sigmoid",
     "logsigmoid": "logsigmoid",
     "relu": "ReLU",
-    "relu_": "ReLU",
     "relu6": "ReLU",
     "leaky_relu": "LeakyReLU",
     "elu": "LeakyReLU",
     "selu": "LeakyReLU",
+    "celu": "LeakyReLU",
+    "rrelu": "LeakyReLU",
     "gelu": "LeakyReLU",
+    "silu": "LeakyReLU",
+    "mish": "LeakyReLU",
+    "hardswish": "LeakyReLU",
     "tanh": "tanh",
+    "hardtanh": "tanh",
+    "softsign": "tanh",
     "dropout": "Dropout",
-    "dropout_": "Dropout",
     "log": "log",
     "exp": "exp",
-    "exp_": "exp",
     "softplus": "softplus",
     "normalize": "normalised",
 }
+# Methods, without the underscore of those that work in place. These put values elsewhere:
 SHAPES = frozenset(
     [
         "view",
         "reshape",
         "flatten",
+        "ravel",
         "squeeze",
         "unsqueeze",
         "permute",
         "transpose",
         "t",
+        "adjoint",
         "contiguous",
         "movedim",
+        "moveaxis",
         "swapaxes",
+        "swapdims",
         "view_as",
         "reshape_as",
         "unflatten",
         "expand",
+        "expand_as",
+        "broadcast_to",
+        "flip",
+        "fliplr",
+        "flipud",
+        "rot90",
+        "roll",
     ]
 )
+# These leave them as they are, but for what their kind of numbers rounds:
 KEEPS = frozenset(
     [
         "to",
@@ -71,13 +87,18 @@ KEEPS = frozenset(
         "half",
         "bfloat16",
         "type",
-        "clone",
         "type_as",
-        "requires_grad_",
+        "clone",
+        "conj",
+        "positive",
+        "requires_grad",
         "pin_memory",
-        "long",
-        "retain_grad",
+        "share_memory",
         "numpy",
+        "to_dense",
+        "nan_to_num",
+        "resolve_conj",
+        "resolve_neg",
     ]
 )
 INTEGER = frozenset(
@@ -114,12 +135,14 @@ def function(
     """Follow a function of torch, or return None where it is another's."""
     if not name.startswith("torch."):
         return None
-    short = name.rpartition(".")[2]
+    short = name.rpartition(".")[2].rstrip("_")
     if short == "kl_divergence" and "distributions" in name:
         return Tensor(loss="kl", batch=_batch(args))
     value = args[0] if args else options.get("input")
     if value is None or name.startswith(("torch.nn.Module", "torch.optim", "torch.utils")):
         return None
+    if name == "torch.roll" and not isinstance(value, Tensor | Loss):
+        return rolled(value, args[1:], options)
     if short in ACTIVATIONS and name.startswith(("torch.nn.functional.", "torch.")):
         if name.count(".") > (3 if "functional" in name else 1):
             return None
@@ -135,17 +158,17 @@ def function(
         return Opaque("cat", getattr(first, "batch", None))
     if name == "torch.cat" and isinstance(value, Sequence) and value.total is not None:
         return value
-    if name == "torch.roll":
-        shift = args[1] if len(args) > 1 else options.get("shifts")
-        last = _number(shift)
-        made = Opaque("rolled", getattr(value, "batch", None))
-        made.parts["wrapped"] = Const(last == -1)
-        return made
-    if name in ("torch.nn.utils.rnn.pad_sequence",):
-        return None
     if name.startswith(("torch.nn.functional.", "torch.einsum", "torch.matmul", "torch.mm")):
         return Tensor(batch=_batch(args), grad=not run.without_grad)
     return None
+
+
+def rolled(value: Value, args: list[Value], options: dict[str, Value]) -> Value:
+    """Return what ``torch.roll`` makes of tokens: by -1, the first stands behind the last."""
+    shift = _number(options.get("shifts", args[0] if args else None))
+    made = Opaque("rolled", getattr(value, "batch", None))
+    made.parts["wrapped"] = Const(shift == -1)
+    return made
 
 
 BOUNDED = 1e-6  # an epsilon from which on a logarithm of probabilities is a note
@@ -201,8 +224,9 @@ def method(
     kept: Value | None = None,
 ) -> Value:
     """Follow a method of a tensor."""
+    name = name.rstrip("_")
     if isinstance(kept, Loss):
-        if name in ("mean", "sum", "abs"):
+        if name in ("mean", "sum", "abs") or name in SHAPES | KEEPS:
             return kept
         return kept.but(exp=True) if name == "exp" else kept.but(scale=None)
     if name in ACTIVATIONS:
@@ -211,13 +235,13 @@ def method(
         return _reshaped(tensor, name, args)
     if name in KEEPS:
         return tensor
-    if name in ("detach", "detach_", "data"):
+    if name == "detach":
         return tensor.but(grad=False)
     if name in ("mean", "sum"):
         return reduce(run, tensor, name, args, options, node)
-    if name in ("clamp", "clip", "clamp_", "clip_", "clamp_min"):
+    if name in ("clamp", "clip", "clamp_min"):
         return _clamped(tensor, args, options)
-    if name in ("size",):
+    if name == "size":
         first = args[0] if args else next(iter(options.values()), None)
         if first is None:
             size: Value = BatchSize(tensor.batch) if tensor.batch else Opaque("size")
@@ -227,8 +251,6 @@ def method(
         return Opaque("size")
     if name in ("numel", "nelement") and tensor.batch:
         return BatchSize(tensor.batch)
-    if name in ("item",):
-        return Opaque("item")
     if name in ("gather", "index_select", "masked_select", "take_along_dim", "diag", "diagonal"):
         return tensor.but(dims=None, features=None)
     if name in ("pow", "square", "abs") and tensor.applied == "difference":
