@@ -93,6 +93,9 @@ def _of_tensor(holder: Tensor, name: str) -> Value:
     return Opaque(name, holder.batch)
 
 
+WRAPPED = ("module", "_orig_mod")  # of a wrapper, which stands for what is in it
+
+
 def _of_instance(run: Walk, holder: Instance, name: str) -> Value:
     if name in holder.attrs:
         return holder.attrs[name]
@@ -116,6 +119,8 @@ def _of_instance(run: Walk, holder: Instance, name: str) -> Value:
         return bound
     if found is not None:
         return found
+    if name in WRAPPED:
+        return holder
     run.write(holder.attrs, name, Opaque(name))
     return holder.attrs[name]
 
@@ -131,7 +136,9 @@ def _of_made(run: Walk, holder: Made, name: str) -> Value:
                 return found
     if name in holder.options:  # SimpleNamespace(loss=loss), the output of a model
         return holder.options[name]
-    if name in ("module", "_orig_mod") and holder.args and isinstance(holder.args[0], Instance):
+    if name in WRAPPED and holder.name.startswith("torch.nn."):
+        return holder
+    if name in WRAPPED and holder.args and isinstance(holder.args[0], Instance):
         return holder.args[0]
     run.write(holder.attrs, name, Opaque(name, _batch_of(holder), made=holder.place))
     return holder.attrs[name]

@@ -139,7 +139,9 @@ def _dict(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
     given = args[0] if args else Dictionary({})
     if not isinstance(given, Dictionary):
         return None
-    return Dictionary({**given.items, **options}, loops=tuple(run.loops))
+    made = Dictionary({**given.items, **options}, loops=tuple(run.loops))
+    made.items = {key: objects.begun(made, value) for key, value in made.items.items()}
+    return made
 
 
 def _defaultdict(

@@ -77,6 +77,8 @@ def call_method(
     node: ast.Call,
 ) -> Value:
     """Call a method of a value."""
+    if name in objects.WRAPPED:
+        return call_value(run, objects.attribute(run, holder, name), args, options, node)
     if isinstance(holder, Choice):
         results = [call_method(run, one, name, args, options, node) for one in holder.options]
         return run.join(results) or Opaque(name)

@@ -96,6 +96,7 @@ def of_made(
     if name in ("parameters", "named_parameters"):
         return Made("parameters", [holder], {})
     if name == "backward":
+        _not_followed(run, holder, args, node)
         return _backward(run, args)
     if name == "step":
         return _step(run, args, node)
@@ -244,6 +245,8 @@ def _of_unknown(
         return tensors.of_distribution(run, holder, name, node)
     if name.rstrip("_") in tensors.ACTIVATIONS and batch is not None:
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
+    if name == "masked_fill_" and isinstance(holder, Opaque):
+        run.write(holder.parts, "padded", None)
     if name == "roll":
         return tensors.rolled(holder, args, options)
     if name.rstrip("_") in PARTS:
@@ -262,9 +265,10 @@ def _of_unknown(
 
 def _not_followed(run: Walk, holder: Value, args: list[Value], node: ast.Call) -> None:
     loss = args[0] if args else holder
-    if isinstance(loss, Opaque):
-        place = loss.parts.get("place")
+    if isinstance(loss, Opaque | Made):
+        place = loss.parts.get("place") if isinstance(loss, Opaque) else None
         what = place.name if isinstance(place, Opaque) and place.name else loss.name
+        what = what.rpartition(".")[2] if isinstance(loss, Made) else what
         if what and what not in ("result", "backward"):
             source = run.frame.module.source
             _, line, _ = source.position(node.lineno, node.col_offset)

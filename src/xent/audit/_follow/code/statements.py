@@ -117,11 +117,13 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
     elif isinstance(holder, Sequence) and holder.items is not None and isinstance(name, int):
         if -len(holder.items) <= name < len(holder.items):
             holder.items[name] = value
-    elif isinstance(holder, Opaque) and not isinstance(value, Zero):
-        if name is not None:
-            run.write(holder.parts, ("item", name), value)
-        elif _wraps(target, value):
+    elif isinstance(holder, Opaque) and name is not None and not isinstance(value, Zero):
+        run.write(holder.parts, ("item", name), value)
+    elif isinstance(holder, Opaque | Made):
+        if _wraps(target, value):
             run.flags.add(f"wrapped {id(holder)}")
+        elif isinstance(holder, Opaque):
+            run.write(holder.parts, "padded", None)  # labels[labels == 0] = -100
 
 
 def _wraps(target: ast.Subscript, value: Value) -> bool:
@@ -176,9 +178,25 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
         for item in items:  # losses += [loss]
             methods.of_sequence(run, before, "append", [item], {}, node)
         return None
+    if isinstance(value, Loss) and isinstance(before, Opaque | Made):
+        before = _unknown_start(run, node, before)
     after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
     bind(run, node.target, after, node)
     return None
+
+
+def _unknown_start(run: Walk, node: ast.AugAssign, before: Value) -> Value:
+    """Take a number that nobody knows, and that a loop only adds to, for the start of a total."""
+    if not run.loops or getattr(before, "batch", None) is not None:
+        return before
+    target = ast.unparse(node.target)
+    for part in ast.walk(run.loops[-1].node):
+        targets = part.targets if isinstance(part, ast.Assign) else []
+        if isinstance(part, ast.AugAssign) and not isinstance(part.op, ast.Add):
+            targets = [part.target]
+        if target in map(ast.unparse, targets):
+            return before
+    return Zero(0, tuple(run.loops[:-1]))
 
 
 def expression(run: Walk, node: ast.Expr) -> Flow:

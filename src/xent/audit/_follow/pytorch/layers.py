@@ -243,7 +243,7 @@ def _in_place(run: Walk, made: Made, node: ast.AST) -> ast.AST:
 
 def _sequential(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
     parts = made.args
-    if len(parts) == 1 and not isinstance(parts[0], Made | Instance):
+    if len(parts) == 1:
         parts = _ordered(parts[0])
     elif not parts:
         parts = [v for key, v in made.attrs.items() if isinstance(key, str)]
@@ -254,14 +254,14 @@ def _sequential(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
 
 
 def _ordered(value: Value) -> list[Value]:
-    """Return the layers of an OrderedDict."""
+    """Return the layers of an OrderedDict, or the one that is given."""
     if isinstance(value, Made) and value.name.endswith("OrderedDict") and value.args:
         pairs = value.args[0]
+        if isinstance(pairs, Dictionary):
+            return list(pairs.items.values())
         if isinstance(pairs, Sequence) and pairs.items is not None:
             return [p.items[1] for p in pairs.items if isinstance(p, Sequence) and p.items]
-    if isinstance(value, Sequence) and value.items:
-        return value.items
-    return [value]
+    return value.items if isinstance(value, Sequence) and value.items else [value]
 
 
 def _pretrained(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
@@ -270,13 +270,12 @@ def _pretrained(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
     out = Tensor("linear", None, None, None, 2, batch, not run.without_grad)
     for name in HEADS:
         head = made.attrs.get(name)
-        if isinstance(head, Opaque):
-            continue
+        if isinstance(head, Opaque):  # net.classifier[6] = nn.Linear(4096, 10)
+            put = [part for part in head.parts.values() if isinstance(part, Made | Instance)]
+            head = put[-1] if put else None
         if isinstance(head, Made | Instance):
-            items = [k for k in head.attrs if isinstance(k, tuple)]
-            whole = not items or head.name.startswith("torch.nn.")  # type: ignore[union-attr]
             before = len(run.forwards)
-            made_of = run.call_value(head if whole else head.attrs[items[-1]], [out], {}, node)
+            made_of = run.call_value(head, [out], {}, node)
             del run.forwards[before:]  # the model around it, which was noted, sets its mode
             return made_of
     size = made.options.get("num_classes")

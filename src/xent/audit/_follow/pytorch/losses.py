@@ -351,9 +351,7 @@ def _floor(classes: int | None) -> str:
 
 
 def _target(run: Walk, target: Value | None, node: ast.AST) -> None:
-    if not isinstance(target, Opaque):
-        return
-    wrapped = target.parts.get("wrapped")
+    wrapped = target.parts.get("wrapped") if isinstance(target, Opaque) else None
     if (isinstance(wrapped, Const) and wrapped.value) or f"wrapped {id(target)}" in run.flags:
         run.report("X207", run.place(node))
 
