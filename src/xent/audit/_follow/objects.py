@@ -88,7 +88,7 @@ def _of_tensor(holder: Tensor, name: str) -> Value:
     if name == "shape":
         first: Value = BatchSize(holder.batch) if holder.batch else Opaque("size")
         return Sequence([first], element=Opaque("size"))
-    if name in ("T", "mT", "logits", "sample", "last_hidden_state"):
+    if name in ("T", "mT", "H", "mH", "real", "logits", "sample", "last_hidden_state"):
         return holder
     return Opaque(name, holder.batch)
 

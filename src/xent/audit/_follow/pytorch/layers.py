@@ -23,37 +23,10 @@ from xent.audit._follow.values import (
 )
 
 LINEAR = {"Linear": 1, "LazyLinear": 0, "Bilinear": 2, "NonDynamicallyQuantizableLinear": 1}
-CONVOLUTIONS = {"Conv1d": 3, "Conv2d": 4, "Conv3d": 5, "ConvTranspose2d": 4, "ConvTranspose1d": 3}
-CONVOLUTIONS |= {"LazyConv2d": 4, "ConvTranspose3d": 5}
-ACTIVATION_LAYERS = {
-    "Softmax": "softmax",
-    "Softmax2d": "softmax2d",
-    "LogSoftmax": "log_softmax",
-    "Sigmoid": "sigmoid",
-    "LogSigmoid": "logsigmoid",
-    "ReLU": "ReLU",
-    "ReLU6": "ReLU",
-    "LeakyReLU": "LeakyReLU",
-    "PReLU": "LeakyReLU",
-    "ELU": "LeakyReLU",
-    "CELU": "LeakyReLU",
-    "SELU": "LeakyReLU",
-    "RReLU": "LeakyReLU",
-    "GELU": "LeakyReLU",
-    "SiLU": "LeakyReLU",
-    "Mish": "LeakyReLU",
-    "Hardswish": "LeakyReLU",
-    "Tanh": "tanh",
-    "Hardtanh": "tanh",
-    "Softsign": "tanh",
-    "Hardsigmoid": "sigmoid",
-    "Dropout": "Dropout",
-    "Dropout2d": "Dropout",
-    "Softplus": "softplus",
-}
+CONVOLUTION = re.compile(r"(Lazy)?Conv(?:Transpose)?([123])d")
+ACTIVATIONS = {name.replace("_", ""): applied for name, applied in tensors.ACTIVATIONS.items()}
 SHAPE_LAYERS = ("Flatten", "Unflatten", "Identity", "Upsample", "PixelShuffle")
 RECURRENT = ("LSTM", "GRU", "RNN")
-NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm2d")
 WRAPPERS = frozenset(
     [
         "DataParallel",
@@ -206,9 +179,11 @@ def apply(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
         features = _int(made.option("out_features", LINEAR[name]))
         dims = getattr(value, "dims", None)
         return Tensor("linear", run.place(node), None, features, dims, batch, grad)
-    if name in CONVOLUTIONS:
-        features = _int(made.option("out_channels", 1))
-        return Tensor("linear", run.place(node), None, features, CONVOLUTIONS[name], batch, grad)
+    convolution = CONVOLUTION.fullmatch(name)
+    if convolution is not None:
+        features = _int(made.option("out_channels", 0 if convolution[1] else 1))
+        dims = int(convolution[2]) + 2
+        return Tensor("linear", run.place(node), None, features, dims, batch, grad)
     if name in RECURRENT:
         output = Tensor("recurrent", None, None, None, 3, batch, grad)
         return Sequence([output, Opaque("hidden", batch)])
@@ -217,17 +192,17 @@ def apply(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
     tensor = value if isinstance(value, Tensor) else Tensor(batch=batch, grad=grad)
     if name in SHAPE_LAYERS:
         return tensor.but(dims=None) if name != "Identity" else value
-    if name in ACTIVATION_LAYERS:
-        applied = ACTIVATION_LAYERS[name]
-        if applied == "softmax2d":
-            return tensor.but(applied="softmax", place=run.place(node), below=tensor)
+    if name == "Softmax2d":
+        return tensor.but(applied="softmax", place=run.place(node), below=tensor)
+    if "Dropout" in name:
+        if made.mode is not None and not made.mode.training:
+            return tensor  # it does nothing in evaluation
+        return tensor.but(applied="Dropout", place=run.place(node), below=tensor)
+    applied = ACTIVATIONS.get(name.lower())
+    if applied is not None:
         axis = made.option("dim", 0)
         where = _in_place(run, made, node)
         options = {"dim": axis} if axis is not None and applied.endswith("softmax") else {}
-        if applied == "Dropout":
-            if made.mode is not None and not made.mode.training:
-                return tensor  # it does nothing in evaluation
-            return tensor.but(applied="Dropout", place=run.place(node), below=tensor)
         return tensors.activate(run, tensor, applied, [], options, where)
     if name in ("ModuleList", "ModuleDict"):
         return Opaque("output", batch)
@@ -296,9 +271,12 @@ def differs_in_training(module: Value, seen: set[int] | None = None) -> str:
     if isinstance(module, Made):
         name = module.name.rpartition(".")[2]
         if module.name.startswith("torch.nn."):
-            if name in NORMS:
+            if "BatchNorm" in name:
                 return "BatchNorm"
-            if name.startswith(("Dropout", "AlphaDropout")):
+            tracked = module.options.get("track_running_stats", Const(name[:4] == "Lazy"))
+            if "InstanceNorm" in name and tracked == Const(True):
+                return "InstanceNorm"
+            if "Dropout" in name:
                 rate = module.option("p", 0)
                 return "" if isinstance(rate, Const) and rate.value == 0 else "Dropout"
             if name.startswith("Transformer"):

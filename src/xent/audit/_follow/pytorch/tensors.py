@@ -21,6 +21,7 @@ from xent.audit._follow.values import (
 
 ACTIVATIONS = {
     "softmax": "softmax",
+    "softmin": "softmax",
     "log_softmax": "log_softmax",
     "sigmoid": "sigmoid",
     "hardsigmoid": "sigmoid",
@@ -32,6 +33,9 @@ ACTIVATIONS = {
     "selu": "LeakyReLU",
     "celu": "LeakyReLU",
     "rrelu": "LeakyReLU",
+    "prelu": "LeakyReLU",
+    "softplus": "LeakyReLU",
+    "threshold": "ReLU",
     "gelu": "LeakyReLU",
     "silu": "LeakyReLU",
     "mish": "LeakyReLU",
@@ -42,7 +46,6 @@ ACTIVATIONS = {
     "dropout": "Dropout",
     "log": "log",
     "exp": "exp",
-    "softplus": "softplus",
     "normalize": "normalised",
 }
 # Methods, without the underscore of those that work in place. These put values elsewhere:
@@ -74,6 +77,8 @@ SHAPES = frozenset(
         "flipud",
         "rot90",
         "roll",
+        "resize",
+        "resize_as",
     ]
 )
 # These leave them as they are, but for what their kind of numbers rounds:
@@ -90,6 +95,8 @@ KEEPS = frozenset(
         "type_as",
         "clone",
         "conj",
+        "conj_physical",
+        "dequantize",
         "positive",
         "requires_grad",
         "pin_memory",
