@@ -235,16 +235,18 @@ def truth(value: Value) -> bool | None:
 
 
 def set_mode(run: Walk, module: Value, training: bool) -> None:
-    """Put a module, and what is in it, into training or evaluation mode."""
-    if isinstance(module, Instance | Made):
-        mode = Mode(training, tuple(run.loops), run.frame.function)
-        run.write(module.attrs, MODE, mode)
-        for part in list(module.attrs.values()) + getattr(module, "args", []):
-            if isinstance(part, Instance | Made) and part is not module and _is_module(part):
+    """Put a module, and all that is in it, into training or evaluation mode."""
+    mode, todo = Mode(training, tuple(run.loops), run.frame.function), [module]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Choice):
+            todo += part.options
+        elif isinstance(part, Sequence):
+            todo += part.items or []
+        elif isinstance(part, Instance | Made) and part.attrs.get(MODE) is not mode:
+            if part is module or _is_module(part):
                 run.write(part.attrs, MODE, mode)
-    elif isinstance(module, Choice):
-        for option in module.options:
-            set_mode(run, option, training)
+                todo += [*part.attrs.values(), *getattr(part, "args", [])]
 
 
 def _is_module(part: Instance | Made) -> bool:

@@ -50,12 +50,10 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
     holder = evaluate(run, node.value)
     if isinstance(node.slice, ast.Slice | ast.Tuple):
         for part in ast.walk(node.slice):
-            if isinstance(part, ast.Name):
+            if isinstance(part, ast.Name) and isinstance(holder, Opaque):
                 index = name_of(run, part.id)
                 if isinstance(index, Opaque) and index.batch is not None:
-                    batch = index.batch
-                    if isinstance(holder, Opaque):
-                        return Opaque("slice", batch)
+                    return Opaque("slice", index.batch)
         text = "[" + ast.unparse(node.slice).replace(" ", "").strip("()") + "]"
         if isinstance(holder, Sequence | Total):
             return Opaque("slice")
@@ -113,10 +111,11 @@ def _boolean(run: Walk, node: ast.BoolOp) -> Value:
     operator = "and" if isinstance(node.op, ast.And) else "or"
     parts = [evaluate(run, part) for part in node.values]
     known = [objects.truth(part) for part in parts]
+    if None not in known:
+        decides = operator == "or"
+        return parts[known.index(decides)] if decides in known else parts[-1]
     if operator == "and" and False in known:
         return Const(False)
-    if operator == "or" and True in known and all(k is not None for k in known):
-        return parts[known.index(True)]
     result = parts[0]
     for part in parts[1:]:
         result = Expression(operator, result, part)

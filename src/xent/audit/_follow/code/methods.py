@@ -6,7 +6,7 @@ import ast
 
 from xent.audit._follow import objects
 from xent.audit._follow.averaging import arithmetic, averages, metrics, shown
-from xent.audit._follow.pytorch import layers, tensors, unread_losses
+from xent.audit._follow.pytorch import gaussians, layers, tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -245,6 +245,8 @@ def _of_unknown(
         return tensors.of_distribution(run, holder, name, node)
     if name.rstrip("_") in tensors.ACTIVATIONS and batch is not None:
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
+    if name in ("sum", "mean") and gaussians.is_divergence(run, node):
+        return tensors.reduce(run, Tensor(batch=batch), name, args, options, node)
     if name == "masked_fill_" and isinstance(holder, Opaque):
         run.write(holder.parts, "padded", None)
     if name == "roll":

@@ -366,7 +366,7 @@ def reduce(
 ) -> Value:
     """Sum or average: of a whole tensor this is a scalar, and its scale is known."""
     kind = tensor.loss or ("loss" if tensor.applied in LOGS else "")
-    if not kind and gaussians.is_divergence(run, node):
+    if gaussians.is_divergence(run, node):
         kind = "kl"
     axis = options.get("dim", options.get("axis", args[0] if args else None))
     if axis is not None and not (isinstance(axis, Const) and axis.value is None):
