@@ -35,7 +35,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
 """
 FAMILIES = ("averaging", "means", "links", "others", "unread", "idioms")  # idioms: public
-FAMILIES += ("python", "classes", "layers", "flow", "modes", "right")
+FAMILIES += ("python", "classes", "layers", "flow", "modes", "right", "files")
 
 
 def scripts():
@@ -55,7 +55,11 @@ def marked(code, mark="#!"):
 
 
 def report_of(code, folder):
-    script = folder / "train.py"
+    script, (code, *others) = folder / "train.py", code.split("\n#> ")
+    for other in others:  # files beside the script
+        name, _, text = other.partition("\n")
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
     script.write_text(code)
     return audit(script, config=Config())
 

@@ -243,10 +243,13 @@ def set_mode(run: Walk, module: Value, training: bool) -> None:
             todo += part.options
         elif isinstance(part, Sequence):
             todo += part.items or []
-        elif isinstance(part, Instance | Made) and part.attrs.get(MODE) is not mode:
-            if part is module or _is_module(part):
-                run.write(part.attrs, MODE, mode)
-                todo += [*part.attrs.values(), *getattr(part, "args", [])]
+        elif (
+            isinstance(part, Instance | Made)
+            and part.attrs.get(MODE) is not mode
+            and (part is module or _is_module(part))
+        ):
+            run.write(part.attrs, MODE, mode)
+            todo += [*part.attrs.values(), *getattr(part, "args", [])]
 
 
 def _is_module(part: Instance | Made) -> bool:

@@ -33,6 +33,7 @@ STEPS = 60_000  # statements of one script, calls followed, before it stops goin
 CALLS_WITHIN_CALLS = 24  # calls within calls
 WIDEST = 4  # values that a name may hold before nothing is known of it
 
+Flow = str | None  # "return", "break", "continue", "raise": where the code goes on elsewhere
 Writes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value | None, Value | None]]
 
 

@@ -11,7 +11,7 @@ from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
 from xent.audit._follow import loaded, loops, steps
-from xent.audit._follow.code import calls, expressions, statements
+from xent.audit._follow.code import calls, expressions, imports, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers, unread_losses
 from xent.audit._follow.run import STEPS, CallFrame, Pending, Walk, Walker
@@ -24,7 +24,7 @@ WALKER = Walker(
     statements.bind,
     calls.call_value,
     statements.run_module,
-    statements.imported,
+    imports.imported,
 )
 
 

@@ -1,4 +1,4 @@
-"""Following statements: assignments, branches, loops, definitions, imports."""
+"""Following statements: assignments, branches, loops, definitions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from typing import Any
 
 from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic
-from xent.audit._follow.code import conditions, methods
+from xent.audit._follow.code import conditions, imports, methods
 from xent.audit._follow.code.expressions import evaluate
 from xent.audit._follow.names import full_name
 from xent.audit._follow.pytorch import unread_losses
-from xent.audit._follow.run import STEPS, CallFrame, Walk, Writes
+from xent.audit._follow.run import CallFrame, Flow, Walk, Writes
 from xent.audit._follow.values import (
     Class,
     Const,
     Dictionary,
-    External,
     Function,
-    Imported,
     Loss,
     Made,
     Module,
@@ -30,8 +28,6 @@ from xent.audit._follow.values import (
     Value,
     Zero,
 )
-
-Flow = str | None  # "return", "break", "continue", "raise": where the code goes on elsewhere
 
 
 def run_module(run: Walk, module: Module) -> None:
@@ -158,7 +154,17 @@ def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
 
 
 def assign(run: Walk, node: ast.Assign) -> Flow:
-    value = evaluate(run, node.value)
+    total, target = node.value, node.targets[0]
+    if (
+        isinstance(total, ast.BinOp)
+        and isinstance(total.op, ast.Add)
+        and ast.unparse(total.left) == ast.unparse(target)
+    ):
+        before, more = evaluate(run, total.left), evaluate(run, total.right)
+        before = _unknown_start(run, node, target, before, more)
+        value = arithmetic.binary(run, ast.Add, before, more, total)
+    else:
+        value = evaluate(run, total)
     for target in node.targets:
         bind(run, target, value, node)
     return None
@@ -178,23 +184,24 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
         for item in items:  # losses += [loss]
             methods.of_sequence(run, before, "append", [item], {}, node)
         return None
-    if isinstance(value, Loss) and isinstance(before, Opaque | Made):
-        before = _unknown_start(run, node, before)
+    if isinstance(node.op, ast.Add):
+        before = _unknown_start(run, node, node.target, before, value)
     after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
     bind(run, node.target, after, node)
     return None
 
 
-def _unknown_start(run: Walk, node: ast.AugAssign, before: Value) -> Value:
+def _unknown_start(run: Walk, node: ast.stmt, to: ast.expr, before: Value, value: Value) -> Value:
     """Take a number that nobody knows, and that a loop only adds to, for the start of a total."""
-    if not run.loops or getattr(before, "batch", None) is not None:
+    unknown = isinstance(before, Made) or (isinstance(before, Opaque) and before.batch is None)
+    if not run.loops or not unknown or not isinstance(value, Loss):
         return before
-    target = ast.unparse(node.target)
+    target = ast.unparse(to)
     for part in ast.walk(run.loops[-1].node):
         targets = part.targets if isinstance(part, ast.Assign) else []
         if isinstance(part, ast.AugAssign) and not isinstance(part.op, ast.Add):
             targets = [part.target]
-        if target in map(ast.unparse, targets):
+        if part is not node and target in map(ast.unparse, targets):
             return before
     return Zero(0, tuple(run.loops[:-1]))
 
@@ -371,70 +378,6 @@ def return_(run: Walk, node: ast.Return) -> Flow:
     return "return"
 
 
-def import_(run: Walk, node: ast.Import) -> Flow:
-    for alias in node.names:
-        module = run.modules.absolute(alias.name)
-        first = alias.name.partition(".")[0]
-        value: Value = External(alias.name if alias.asname else first)
-        if module is not None and (alias.asname or module.name == first):
-            value = objects.of_module(run, module)
-        run.write(run.frame.names, alias.asname or first, value)
-    return None
-
-
-def import_from(run: Walk, node: ast.ImportFrom) -> Flow:
-    name = node.module or ""
-    if node.level:
-        module = run.modules.relative(run.frame.module, node.level, name)
-    else:
-        module = run.modules.absolute(name)
-    for alias in node.names:
-        if alias.name == "*":
-            if module is not None:
-                if run.steps < STEPS:
-                    run_module(run, module)
-                _import_stars(run, module.stars)
-                for key, value in list(module.names.items()):
-                    if not key.startswith("_"):
-                        run.write(run.frame.names, key, value)
-            else:
-                _import_stars(run, [name])
-            continue
-        found: Value = External(f"{name}.{alias.name}")
-        if module is not None:
-            found = Imported(module, alias.name)
-        elif node.level:
-            found = Opaque(alias.name)
-        else:
-            found = run.modules.loaded(name, alias.name) or found
-        run.write(run.frame.names, alias.asname or alias.name, found)
-    return None
-
-
-def _import_stars(run: Walk, names: list[str]) -> None:
-    stars = run.frame.module.stars
-    stars += [name for name in names if name not in stars]
-
-
-def imported(run: Walk, one: Imported) -> Value:
-    """Follow the file that a name is imported from, and return what the name holds."""
-    if one.found is not None:
-        return one.found
-    module, name = one.module, one.name
-    if run.steps < STEPS:
-        run_module(run, module)
-    found = module.names.get(name)
-    if found is None:
-        inner = run.modules.submodule(module, name)
-        found = objects.of_module(run, inner) if inner is not None else None
-    if found is not None and found is not one:
-        one.found = Opaque(name)  # where two files import it from one another
-        one.found = run.resolved(found)
-    elif not module.running:
-        one.found = Opaque(name)
-    return one.found or Opaque(name)
-
-
 STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], Flow]] = {
     ast.Assign: assign,
     ast.AnnAssign: assign_annotated,
@@ -456,8 +399,8 @@ STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], Flow]] = {
     ast.AsyncFunctionDef: define,
     ast.ClassDef: define_class,
     ast.Return: return_,
-    ast.Import: import_,
-    ast.ImportFrom: import_from,
+    ast.Import: imports.import_,
+    ast.ImportFrom: imports.import_from,
     ast.Raise: lambda run, node: "raise",
     ast.Break: lambda run, node: "break",
     ast.Continue: lambda run, node: "continue",
