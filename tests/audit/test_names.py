@@ -1,5 +1,6 @@
 """Names of PyTorch that mean one thing to a loss: PyTorch itself is asked which these are."""
 
+import functools
 import inspect
 import warnings
 
@@ -48,6 +49,18 @@ NAMES = [name for name in dir(torch.Tensor) if not name.startswith("_") and name
 ROW = torch.linspace(-50, 50, 201).repeat(2, 1)
 
 
+def quiet(function):
+    """Call without warnings: PyTorch warns of names that it will drop."""
+
+    @functools.wraps(function)
+    def call(*args):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*args)
+
+    return call
+
+
 def rules(code, folder):
     path = folder / "train.py"
     path.write_text(PRELUDE + code)
@@ -64,6 +77,7 @@ def order(values, like):
     return nearest if exact and len(set(nearest)) == len(nearest) else None
 
 
+@quiet
 def kept_by(name, *inputs):
     """Arguments with which a method only moves the values of a tensor, always in the same way."""
     found = None
@@ -71,12 +85,10 @@ def kept_by(name, *inputs):
         ways = []
         for like in (*inputs, torch.zeros_like(inputs[0])):
             known = {"it": like.clone(), "other": -like, "short": SHORT}
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                try:
-                    got = eval(f"it.{name}({arguments})", {"torch": torch}, known)
-                except Exception:
-                    continue
+            try:
+                got = eval(f"it.{name}({arguments})", {"torch": torch}, known)
+            except Exception:
+                continue
             if not isinstance(got, torch.Tensor):
                 return None
             if like.any():
@@ -141,6 +153,7 @@ def test_a_softmax_is_seen_through_attributes(name, tmp_path):
 # ------------------------------------------------------------------ activations
 
 
+@quiet
 def squeezes(function):
     """Whether no logit can be far off, or the negative ones are moved toward 0."""
     low, high = (function(ROW)[0, i].item() for i in (0, -1))
@@ -148,18 +161,21 @@ def squeezes(function):
     return bounded or abs(low) < abs(high) / 2
 
 
+@quiet
 def layers():
+    found = []
     for name in nn.modules.activation.__all__:
         for arguments in ("", "0.5, 0.0"):
             try:
                 if getattr(nn, name)(*eval(f"({arguments})"))(ROW).shape == ROW.shape:
-                    yield name, arguments
+                    found.append((name, arguments))
                     break
             except Exception:
                 continue
+    return found
 
 
-LAYERS = list(layers())
+LAYERS = layers()
 NAMES_OF_LAYERS = {name.lower() for name, _ in LAYERS}
 FUNCTIONS = [
     (name, "0.5, 0.0" if name.startswith("threshold") else "")
@@ -170,9 +186,7 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize(("name", "arguments"), LAYERS)
 def test_an_activation_on_logits_is_told_where_it_squeezes_them(name, arguments, tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        wrong = squeezes(getattr(nn, name)(*eval(f"({arguments})")))
+    wrong = squeezes(getattr(nn, name)(*eval(f"({arguments})")))
     got = rules(f"F.cross_entropy(nn.{name}({arguments})(nn.Linear(4, 10)(x)), y)", tmp_path)
     assert bool(got & {"X101", "X103", "X104"}) == wrong
 
@@ -180,9 +194,7 @@ def test_an_activation_on_logits_is_told_where_it_squeezes_them(name, arguments,
 @pytest.mark.parametrize(("name", "arguments"), FUNCTIONS)
 def test_an_activation_function_on_logits_is_told_where_it_squeezes_them(name, arguments, tmp_path):
     given = eval(f"({arguments})")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        wrong = squeezes(lambda z: getattr(F, name)(z.clone(), *given))
+    wrong = squeezes(lambda z: getattr(F, name)(z.clone(), *given))
     code = f"F.cross_entropy(F.{name}(nn.Linear(4, 10)(x), {arguments}), y)"
     assert bool(rules(code, tmp_path) & {"X101", "X103", "X104"}) == wrong
 
@@ -210,6 +222,7 @@ def test_what_a_convolution_gives_are_logits(name, tmp_path):
     assert rules(f"F.cross_entropy(nn.{name}({size})(x).view(64, 1), y)", tmp_path) == {"X108"}
 
 
+@quiet
 def differs(name):
     """Whether a layer does in training what it does not do in evaluation."""
     kind = getattr(nn, name)
