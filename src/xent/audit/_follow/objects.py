@@ -77,8 +77,6 @@ def attribute(run: Walk, holder: Value, name: str) -> Value:
         if name == "shape" and holder.batch is not None:
             return Sequence([BatchSize(holder.batch)], element=Opaque("size"))
         return run.resolved(holder.part(name))
-    if isinstance(holder, Dictionary) and name in holder.items:
-        return holder.items[name]
     return Opaque(name)
 
 
@@ -234,9 +232,12 @@ def truth(value: Value) -> bool | None:
     return None
 
 
-def set_mode(run: Walk, module: Value, training: bool) -> None:
-    """Put a module, and all that is in it, into training or evaluation mode."""
-    mode, todo = Mode(training, tuple(run.loops), run.frame.function), [module]
+def set_mode(run: Walk, module: Value, training: bool | None) -> None:
+    """Put a module, and all that is in it, into training or evaluation mode, None where unknown."""
+    mode: Value = Opaque("mode")
+    if training is not None:
+        mode = Mode(training, tuple(run.loops), run.frame.function)
+    todo = [module]
     while todo:
         part = todo.pop()
         if isinstance(part, Choice):

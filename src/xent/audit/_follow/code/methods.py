@@ -28,7 +28,15 @@ from xent.audit._follow.values import (
 
 # What leaves its object as it is; a target stays one in any kind of integers.
 SAME = tensors.KEEPS | {"detach", "long", "int", "tolist", "apply", "to_empty"}
-PARTS = tensors.SHAPES | {"repeat", "narrow", "chunk", "gather", "index_select", "select", "take"}
+PART_METHODS = tensors.SHAPES | {
+    "repeat",
+    "narrow",
+    "chunk",
+    "gather",
+    "index_select",
+    "select",
+    "take",
+}
 LOSS_ITSELF = SAME | tensors.SHAPES | {"item", "mean", "sum"}
 
 
@@ -54,11 +62,7 @@ def of_module(
 
 
 def _mode(run: Walk, holder: Value, name: str, args: list[Value]) -> Value:
-    training = name == "train"
-    if args:
-        if not isinstance(args[0], Const):
-            return holder
-        training = bool(args[0].value)
+    training = objects.truth(args[0]) if args else name == "train"
     objects.set_mode(run, holder, training)
     return holder
 
@@ -251,7 +255,7 @@ def _of_unknown(
         run.write(holder.parts, "padded", None)
     if name == "roll":
         return tensors.rolled(holder, args, options)
-    if name.rstrip("_") in PARTS:
+    if name.rstrip("_") in PART_METHODS:
         made = Opaque(getattr(holder, "name", ""), batch, made=getattr(holder, "made", None))
         if isinstance(holder, Opaque) and "padded" in holder.parts:
             made.parts["padded"] = holder.parts["padded"]

@@ -292,6 +292,10 @@ def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
         elif isinstance(value, Made) and value.name.endswith("set_grad_enabled"):
             first = value.args[0] if value.args else None
             without += first is not None and objects.truth(first) is False
+        elif isinstance(value, Opaque) and isinstance(item.context_expr, ast.Call):
+            for given in item.context_expr.args:  # with evaluating(net):
+                if isinstance(given, ast.Name):
+                    objects.set_mode(run, evaluate(run, given), None)
         if item.optional_vars is not None:
             bind(run, item.optional_vars, value)
     run.without_grad += without

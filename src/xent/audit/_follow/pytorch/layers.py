@@ -24,7 +24,9 @@ from xent.audit._follow.values import (
 
 LINEAR = {"Linear": 1, "LazyLinear": 0, "Bilinear": 2, "NonDynamicallyQuantizableLinear": 1}
 CONVOLUTION = re.compile(r"(Lazy)?Conv(?:Transpose)?([123])d")
-ACTIVATIONS = {name.replace("_", ""): applied for name, applied in tensors.ACTIVATIONS.items()}
+LAYER_ACTIVATIONS = {
+    name.replace("_", ""): applied for name, applied in tensors.ACTIVATIONS.items()
+}
 SHAPE_LAYERS = ("Flatten", "Unflatten", "Identity", "Upsample", "PixelShuffle")
 RECURRENT = ("LSTM", "GRU", "RNN")
 WRAPPERS = frozenset(
@@ -198,7 +200,7 @@ def apply(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
         if made.mode is not None and not made.mode.training:
             return tensor  # it does nothing in evaluation
         return tensor.but(applied="Dropout", place=run.place(node), below=tensor)
-    applied = ACTIVATIONS.get(name.lower())
+    applied = LAYER_ACTIVATIONS.get(name.lower())
     if applied is not None:
         axis = made.option("dim", 0)
         where = _in_place(run, made, node)
