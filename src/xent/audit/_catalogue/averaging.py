@@ -44,7 +44,7 @@ AVERAGING_RULES = (
     AuditRule(
         id="X403",
         name="wrong-divisor",
-        seen_by="S",
+        seen_by="SR",
         level="error",
         message="{count} losses are added up, but divided by {divisor}",
         fix="{fix}",

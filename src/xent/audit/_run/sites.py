@@ -97,6 +97,9 @@ class Pass:
     widest: int = 0
     partly: bool = False  # some steps were passed over
     latest: int = 0  # steps of optimisers before its last batch
+    printed: dict[Location, int] = field(default_factory=dict)  # calls of losses before each place
+    shown_right: bool = False  # a number was printed that only what is right gives
+    shown_wrong: bool = False
 
     @property
     def trains(self) -> bool:
