@@ -208,7 +208,7 @@ class Observer:
             self.stop()
 
     def _add(self, last: Pass, size: int, weight: int, value: float | None) -> None:
-        last.size = size
+        last.size, last.value = size, value
         last.latest = self.steps
         last.partly = last.partly or (last.grad and self.steps > FIRST_CALLS)
         cell = last.cells.get((size, weight))

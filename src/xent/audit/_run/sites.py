@@ -94,6 +94,7 @@ class Pass:
     callers: tuple[Location, ...] = ()
     cells: dict[tuple[int, int], Cell] = field(default_factory=dict)  # by size and terms
     size: int = 0  # of the last batch
+    value: float | None = None  # its loss
     widest: int = 0
     partly: bool = False  # some steps were passed over
     latest: int = 0  # steps of optimisers before its last batch

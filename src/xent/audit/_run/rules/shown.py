@@ -157,6 +157,8 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
             for step, said in ((-1, "one fewer than there are"), (1, "one more than there are"))
         ),
     ]
+    if one.value is not None and not one.grad:
+        wrongs.append(Wrong("X406", one.value, right, {"label": "", "size": "len(x)"}))
     size = one.round.size if one.round is not None else None
     if size:
         said = {
