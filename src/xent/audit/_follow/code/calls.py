@@ -26,6 +26,7 @@ from xent.audit._follow.values import (
     Opaque,
     Sequence,
     Value,
+    of_tokens,
 )
 
 MODULE_BASES = ("Module", "LightningModule", "PreTrainedModel", "ScriptModule")
@@ -222,6 +223,10 @@ def call_external(
     found = tensors.function(run, name, args, options, node)
     if found is not None:
         return found
+    if name in ("torch.from_numpy", "torch.tensor", "torch.as_tensor") and args:
+        tokens = of_tokens(args[0])
+        if tokens:
+            return Opaque("tensor", getattr(args[0], "batch", None), tokens)
     shown.arguments(run, name, args, options, node)
     loss = unread_losses.called_so(run, name, args, options, node)
     if loss is not None:
@@ -261,12 +266,12 @@ def call_function(
         run.without_grad -= function.without_grad
         run.frames.pop()
     if frame.yielded:
-        inner = frame.yielded[0]
+        inner = first = frame.yielded[0]
         if isinstance(inner, Sequence):
             inner = next(iter(inner.items or ()), inner.element)  # type: ignore[assignment]
         batch = getattr(inner, "batch", None)
         source = batch.source if batch is not None and batch.kind == "batches" else None
-        return Made("generator", [source or Opaque("given")], {})
+        return Made("generator", [source or Opaque("given")], {}, attrs={"yielded": first})
     return _returned(run, frame)
 
 

@@ -24,6 +24,7 @@ from xent.audit._follow.values import (
     Total,
     Value,
     Zero,
+    of_tokens,
 )
 
 SAME = frozenset(
@@ -320,10 +321,8 @@ def _of_unknown(
     if name in tensors.ACTIVATIONS and batch is not None:
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
     if name in SHAPE_METHODS:
-        made = Opaque(getattr(holder, "name", ""), batch, made=getattr(holder, "made", None))
-        if isinstance(holder, Opaque) and "padded" in holder.parts:
-            made.parts["padded"] = holder.parts["padded"]
-        return made
+        by = getattr(holder, "made", None)
+        return Opaque(getattr(holder, "name", ""), batch, of_tokens(holder), by)
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
     if isinstance(holder, External):

@@ -114,6 +114,8 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
         run.write(holder.items, name, value)
     elif isinstance(holder, Made) and name is not None:
         run.write(holder.attrs, ("item", name), value)
+    elif isinstance(holder, Made) and _wraps(target, value):
+        holder.attrs["wrapped"] = Const(True)
     elif isinstance(holder, Sequence) and holder.items is not None and isinstance(name, int):
         if -len(holder.items) <= name < len(holder.items):
             holder.items[name] = value
@@ -121,7 +123,7 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
         if name is not None:
             run.write(holder.parts, ("item", name), value)
         elif _wraps(target, value):
-            run.flags.add(f"wrapped {id(holder)}")
+            holder.parts["wrapped"] = Const(True)
 
 
 def _wraps(target: ast.Subscript, value: Value) -> bool:
