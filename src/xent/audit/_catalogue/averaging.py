@@ -44,7 +44,7 @@ AVERAGING_RULES = (
     AuditRule(
         id="X403",
         name="wrong-divisor",
-        seen_by="S",
+        seen_by="SR",
         level="error",
         message="{count} losses are added up, but divided by {divisor}",
         fix="{fix}",
@@ -91,7 +91,7 @@ AVERAGING_RULES = (
     AuditRule(
         id="X406",
         name="last-batch-only",
-        seen_by="S",
+        seen_by="SR",
         level="warning",
         message="after the loop this is the loss of the last batch alone{label}",
         fix="add up in the loop: total += loss.item() * {size}, and show total / count",

@@ -20,6 +20,7 @@ from xent.audit._follow.values import (
     Opaque,
     Sequence,
     Value,
+    of_tokens,
 )
 
 FEW = 3  # items of any kind that are followed one by one
@@ -169,6 +170,9 @@ def element(run: Walk, loop: Loop, source: Value) -> Value:
             return Index(loop, int(value)) if isinstance(value, int | float) else Opaque("index")
         if source.name == "generator" and len(source.args) > 1:
             return source.args[1]
+        items = getattr(source.attrs.get("yielded"), "items", None) or ()
+        if any(of_tokens(item) for item in items):
+            return Sequence([Opaque("batch", loop, of_tokens(item)) for item in items])
     if isinstance(source, Sequence):
         if source.element is not None:
             return source.element
@@ -193,10 +197,7 @@ def _collated(run: Walk, loop: Loop, source: Made) -> Value:
         return Opaque("batch", loop)
     parts: list[Value] = []
     for item in made.items:
-        part = Opaque("batch", loop)
-        if isinstance(item, Opaque) and "padded" in item.parts:
-            part.parts["padded"] = item.parts["padded"]
-        parts.append(part)
+        parts.append(Opaque("batch", loop, of_tokens(item)))
     return Sequence(parts)
 
 

@@ -119,6 +119,15 @@ class Made(Value):
         return self.args[position] if len(self.args) > position else None
 
 
+OF_TOKENS = ("padded", "wrapped")  # what is known of tokens, wherever they go
+
+
+def of_tokens(value: Value) -> dict[Any, Value]:
+    """Return what is known of the tokens that a value holds."""
+    known = value.parts if isinstance(value, Opaque) else getattr(value, "attrs", {})
+    return {name: known[name] for name in OF_TOKENS if name in known}
+
+
 MODE = ("mode",)  # where a module keeps its mode among its attributes
 
 

@@ -22,6 +22,7 @@ from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
 from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
+from xent.audit._run.rules.shown import Printed
 from xent.audit._run.sites import (
     FIRST_CALLS,
     ONE_CALL_IN,
@@ -66,6 +67,8 @@ class Observer:
         self.of_step = 0  # that this one has had, where it is looked at
         self.latest: dict[str, tuple[torch.Size, CodeType, int]] = {}  # shape and caller of a loss
         self.calls = 0
+        self.calls_before_end = -1  # of a loader's round, the latest that ended
+        self.printed = Printed()
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
         self.optimisers: set[int] = set()
         self.modes = Modes()
@@ -205,7 +208,7 @@ class Observer:
             self.stop()
 
     def _add(self, last: Pass, size: int, weight: int, value: float | None) -> None:
-        last.size = size
+        last.size, last.value = size, value
         last.latest = self.steps
         last.partly = last.partly or (last.grad and self.steps > FIRST_CALLS)
         cell = last.cells.get((size, weight))
@@ -315,6 +318,23 @@ class Observer:
         kept = self.rounds[key][1]
         if len(kept) < KEPT_PASSES:
             kept.append(one)
+
+    def ends(self, one: Round) -> None:
+        """Take note of a loader that has no batch left."""
+        one.ended = True
+        self.calls_before_end = self.calls
+
+    def line(self, text: str, frame: FrameType) -> None:
+        """Take note of a line that is printed; only what comes after a pass is looked at."""
+        if self.on and self.calls == self.calls_before_end and get_ident() == self.thread:
+            self._unnoticed("what is printed", self._line, text, frame)
+
+    def _line(self, text: str, frame: FrameType) -> None:
+        user = of_user(frame)
+        while user.f_code.co_name == "write" and user.f_back is not None:
+            user = of_user(user.f_back)  # a stream of the script's own
+        place = location(user.f_code, user.f_lasti, user.f_lineno)
+        self.printed.line(text, place, self.sites.values(), self.calls)
 
     # ------------------------------------------------------------------ the rest of a step
 

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -43,6 +44,7 @@ DROPOUTS = (
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"),
     "feature_alpha_dropout",
 )
+MOST_PARTS = 1000  # of a line
 Watched = Callable[..., Any]
 is_compiling = torch.compiler.is_compiling
 is_dynamo_compiling = torch.compiler.is_dynamo_compiling
@@ -145,6 +147,23 @@ def backward_watcher(observer: Observer, original: Watched) -> Watched:
     return _as(watched, original, lambda: original)
 
 
+def line_watcher(told: Callable[[str, FrameType], None], write: Watched) -> Watched:
+    """Return a stream's ``write`` that hands on each line when it ends."""
+    parts: list[str] = []
+
+    def watched(text: str, /) -> int:
+        written: int = write(text)
+        if len(parts) < MOST_PARTS:
+            parts.append(text)
+        if "\n" in text or "\r" in text:
+            line = "".join(parts)
+            parts.clear()
+            told(line, sys._getframe(1))
+        return written
+
+    return watched
+
+
 def _as(watched: Watched, original: Watched, scripted: Callable[[], Watched]) -> Watched:
     functools.update_wrapper(watched, original)
     watched.__prepare_scriptable__ = scripted  # type: ignore[attr-defined]
@@ -193,6 +212,7 @@ class Patches:
         self.observer = observer
         self.places: list[tuple[Any, str, Any, Any]] = []
         self.handles: list[Any] = []
+        self.streams: list[tuple[Any, Watched]] = []
 
     def put(self) -> None:
         """Set every watcher, wherever a loaded module holds the function."""
@@ -216,6 +236,7 @@ class Patches:
         self._watch_loaders()
         self._watch_optimisers()
         self._watch_processes()
+        self._watch_streams()
         _WATCHING.append(observer)
 
     def _swap(self, swaps: dict[Watched, Watched]) -> None:
@@ -249,7 +270,7 @@ class Patches:
                 batch = original(self)
             except StopIteration:
                 if current is not None:
-                    current.ended = True
+                    observer.ends(current)
                     del rounds[id(self)]
                     open_rounds = [one for ref, one in rounds.values() if ref() is not None]
                     observer.round = open_rounds[-1] if open_rounds else None
@@ -303,12 +324,23 @@ class Patches:
 
         self._set(BaseProcess, "start", functools.update_wrapper(watched, original))
 
+    def _watch_streams(self) -> None:
+        """Look at what is printed: only the stream's own attribute changes, not its type."""
+        for stream in (sys.stdout, sys.stderr):
+            if "write" not in getattr(stream, "__dict__", {"write": None}):
+                watcher = line_watcher(self.observer.line, stream.write)
+                stream.__dict__["write"] = watcher
+                self.streams.append((stream, watcher))
+
     def take_away(self) -> None:
         """Put everything back, in modules that were imported since as well."""
         if self.observer in _WATCHING:
             _WATCHING.remove(self.observer)
         for handle in self.handles:
             handle.remove()
+        for stream, watcher in self.streams:
+            if stream.__dict__.get("write") is watcher:
+                del stream.write
         back = {id(new): old for _, _, old, new in self.places if callable(new)}
         for holder, name, old, new in reversed(self.places):
             if holder.__dict__.get(name) is new:
@@ -321,6 +353,7 @@ class Patches:
                         names[name] = back[id(value)]
         self.places.clear()
         self.handles.clear()
+        self.streams.clear()
         torch_alone_after_fork()  # what was watched has left threads that a child would wait for
 
 

@@ -23,6 +23,7 @@ from xent.audit._source import read
 
 MODES = ("X701", "X702")  # which the run watches itself
 AVERAGES = frozenset(["X401", "X402", "X405"])
+ADDED_UP = AVERAGES | {"X403", "X404", "X406", "X407"}
 ONE_CALL_ENOUGH = frozenset(["X107", "X201", "X203", "X604", "X605"])  # one call is enough
 SHARE_ENOUGH = {"X409": 0.3, "X503": 0.5, "X504": 0.5}  # the share of calls that is
 MOSTLY = 0.9
@@ -52,6 +53,7 @@ def settled(
     joined = _Joined(observer, read_files, config, folder, only_run)
     joined.read()
     joined.watched()
+    joined.printed()
     joined.modes()
     joined.broken()
     joined.unreached()
@@ -106,6 +108,9 @@ class _Joined:
             if one.rule in MODES:
                 continue
             about = self._about(one)
+            if one.rule == "X407" and self._printed_right(one):
+                del self.reading.found[key]
+                continue
             if one.supposed in ("sizes", "loss") and not self._seen(one, about):
                 instead = alone.get(_line(one))
                 if instead is None:
@@ -219,6 +224,8 @@ class _Joined:
         ]
 
     def _confirmed(self, one: Finding, site: Site) -> Finding | None:
+        if one.rule in AVERAGES and _shown_right(self._passes(one, site)):
+            return None
         if one.rule in AVERAGES:
             if one.rule == "X402":
                 one = self._by_steps(one, site)
@@ -237,6 +244,11 @@ class _Joined:
             return None
         return replace(one, seen=fact.seen or one.seen)
 
+    def _printed_right(self, one: Finding) -> bool:
+        """Whether the line of a finding prints what is right."""
+        line = self._file(one), one.line, one.line
+        return any(_at(place, line) for place in self.observer.printed.right)
+
     # ------------------------------------------------------------------ what the run saw
 
     def watched(self) -> None:
@@ -252,6 +264,17 @@ class _Joined:
                     continue
                 fact = site.facts[rule]
                 self._add(rule, site.place, fact.level, fact.seen or None, fact.facts)
+
+    def printed(self) -> None:
+        """Add the averages that were printed wrongly, of losses of which reading told nothing."""
+        told = [
+            one
+            for one in self.reading.found.values()
+            if one.rule in ADDED_UP and one.level != "note"
+        ]
+        for shown, wrong in self.observer.printed.wrongs():
+            if not any(shown.site in self._about(one) for one in told):
+                self._add(wrong.rule, shown.place, None, shown.seen, wrong.facts)
 
     def _add(
         self,
@@ -379,6 +402,11 @@ class _Joined:
             or site.calls_from(lambda at: _at(at, (file, line, line)))
             for site in self.sites
         )
+
+
+def _shown_right(passes: list[Pass]) -> bool:
+    """Whether what is right was printed after some of the passes, and what is wrong after none."""
+    return any(one.shown_right for one in passes) and not any(one.shown_wrong for one in passes)
 
 
 def _line(one: Finding) -> tuple[str, int, str]:

@@ -94,9 +94,13 @@ class Pass:
     callers: tuple[Location, ...] = ()
     cells: dict[tuple[int, int], Cell] = field(default_factory=dict)  # by size and terms
     size: int = 0  # of the last batch
+    value: float | None = None  # its loss
     widest: int = 0
     partly: bool = False  # some steps were passed over
     latest: int = 0  # steps of optimisers before its last batch
+    printed: dict[Location, int] = field(default_factory=dict)  # calls of losses before each place
+    shown_right: bool = False  # a number was printed that only what is right gives
+    shown_wrong: bool = False
 
     @property
     def trains(self) -> bool:

@@ -103,8 +103,7 @@ def _number(size: Value | None) -> int | None:
 
 def batches_of_one(loop: Loop) -> bool:
     """Whether a loop's loader gives one sample at a time."""
-    size = loops.nominal(loop)
-    return isinstance(size, Const) and size.value == 1
+    return _number(loops.nominal(loop)) == 1
 
 
 def samples(run: Walk, loop: Loop) -> int | None:

@@ -29,6 +29,7 @@ from xent.audit._follow.values import (
     Total,
     Value,
     Zero,
+    of_tokens,
 )
 
 LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
@@ -196,7 +197,8 @@ def _tensor(run: Walk, args: list[Value], options: dict[str, Value], node: ast.A
         return Zero(0, tuple(run.loops), run.place(node))
     if isinstance(value, Loss | Total | Mean | Sequence):
         return value
-    return Opaque("tensor", getattr(value, "batch", None))
+    known = of_tokens(value) if value is not None else {}
+    return Opaque("tensor", getattr(value, "batch", None), known)
 
 
 def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
@@ -266,6 +268,7 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "torch.nn.utils.rnn.pad_sequence": _pad_sequence,
     "transformers.DataCollatorForLanguageModeling": _collator,
     "torch.as_tensor": _tensor,
+    "torch.from_numpy": _tensor,
     "torch.Tensor": _tensor,
     "torch.FloatTensor": _tensor,
 }

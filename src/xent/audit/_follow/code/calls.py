@@ -257,12 +257,12 @@ def call_function(
         run.without_grad -= function.without_grad
         run.frames.pop()
     if frame.yielded:
-        inner = frame.yielded[0]
+        inner = first = frame.yielded[0]
         if isinstance(inner, Sequence):
             inner = next(iter(inner.items or ()), inner.element)  # type: ignore[assignment]
         batch = getattr(inner, "batch", None)
         source = batch.source if batch is not None and batch.kind == "batches" else None
-        return Made("generator", [source or Opaque("given")], {})
+        return Made("generator", [source or Opaque("given")], {}, attrs={"yielded": first})
     return _returned(run, frame)
 
 

@@ -137,9 +137,11 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
 
 
 def _is_something(value: Value) -> bool:
-    """Whether a value is surely not None: a tensor, or what a loader gave as a batch."""
+    """Whether a value is surely not None: a tensor, an object, or a batch of a loader."""
     if isinstance(value, Opaque):
         return value.batch is not None and value.made is None
+    if isinstance(value, Made):
+        return value.name.rpartition(".")[2][:1].isupper()
     return isinstance(value, Tensor | Loss | Instance | Sequence | Dictionary)
 
 

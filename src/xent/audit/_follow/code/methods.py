@@ -24,6 +24,7 @@ from xent.audit._follow.values import (
     Total,
     Value,
     Zero,
+    of_tokens,
 )
 
 # What leaves its object as it is; a target stays one in any kind of integers.
@@ -256,10 +257,8 @@ def _of_unknown(
     if name == "roll":
         return tensors.rolled(holder, args, options)
     if name.rstrip("_") in PART_METHODS:
-        made = Opaque(getattr(holder, "name", ""), batch, made=getattr(holder, "made", None))
-        if isinstance(holder, Opaque) and "padded" in holder.parts:
-            made.parts["padded"] = holder.parts["padded"]
-        return made
+        by = getattr(holder, "made", None)
+        return Opaque(getattr(holder, "name", ""), batch, of_tokens(holder), by)
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
     if isinstance(holder, External):

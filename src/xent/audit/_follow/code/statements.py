@@ -110,16 +110,17 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
         run.write(holder.items, name, value)
     elif isinstance(holder, Made) and name is not None:
         run.write(holder.attrs, ("item", name), value)
+    elif isinstance(holder, Made) and _wraps(target, value):
+        holder.attrs["wrapped"] = Const(True)
     elif isinstance(holder, Sequence) and holder.items is not None and isinstance(name, int):
         if -len(holder.items) <= name < len(holder.items):
             holder.items[name] = value
     elif isinstance(holder, Opaque) and name is not None and not isinstance(value, Zero):
         run.write(holder.parts, ("item", name), value)
-    elif isinstance(holder, Opaque | Made):
-        if _wraps(target, value):
-            run.flags.add(f"wrapped {id(holder)}")
-        elif isinstance(holder, Opaque):
-            run.write(holder.parts, "padded", None)  # labels[labels == 0] = -100
+    elif isinstance(holder, Opaque) and _wraps(target, value):
+        holder.parts["wrapped"] = Const(True)
+    elif isinstance(holder, Opaque):
+        run.write(holder.parts, "padded", None)  # labels[labels == 0] = -100
 
 
 def _wraps(target: ast.Subscript, value: Value) -> bool:

@@ -19,6 +19,7 @@ from xent.audit._follow.values import (
     Place,
     Tensor,
     Value,
+    of_tokens,
 )
 
 
@@ -357,8 +358,8 @@ def _floor(classes: int | None) -> str:
 
 
 def _target(run: Walk, target: Value | None, node: ast.AST) -> None:
-    wrapped = target.parts.get("wrapped") if isinstance(target, Opaque) else None
-    if (isinstance(wrapped, Const) and wrapped.value) or f"wrapped {id(target)}" in run.flags:
+    wrapped = of_tokens(target).get("wrapped") if target is not None else None
+    if isinstance(wrapped, Const) and wrapped.value:
         run.report("X207", run.place(node))
 
 

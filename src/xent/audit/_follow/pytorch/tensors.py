@@ -181,8 +181,10 @@ def rolled(value: Value, args: list[Value], options: dict[str, Value]) -> Value:
 BOUNDED = 1e-6  # an epsilon from which on a logarithm of probabilities is a note
 NETWORK = re.compile(r"model|net|encoder|decoder|classifier|head|student", re.I)
 LOGS = frozenset({"log_softmax", "logsigmoid", "log"})
+PICKS = ("gather", "index_select", "masked_select", "take", "take_along_dim", "diag", "diagonal")
 TENSOR_METHODS = frozenset(
     [
+        *PICKS,
         "mean",
         "sum",
         "exp",
@@ -258,7 +260,7 @@ def method(
         return Opaque("size")
     if name in ("numel", "nelement") and tensor.batch:
         return BatchSize(tensor.batch)
-    if name in ("gather", "index_select", "masked_select", "take_along_dim", "diag", "diagonal"):
+    if name in PICKS:
         return tensor.but(dims=None, features=None)
     if name in ("pow", "square", "abs") and tensor.applied == "difference":
         return tensor.but(applied="", place=None, loss="recon")

@@ -1,0 +1,208 @@
+"""X401 to X405 by value: what is printed after a pass, against what its losses give.
+
+However a script adds and divides, the number that it shows is one of a few: the mean of all
+samples, or what one of the mistakes makes of the same losses. A printed number is taken for one of
+these where its digits tell it from what is right, and where chance is ruled out.
+"""
+
+from __future__ import annotations
+
+import linecache
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from xent.audit._run.frames import Location
+from xent.audit._run.rules.averages import apart, sizes
+from xent.audit._run.sites import Pass, Site
+
+PRINTED_NUMBER = re.compile(r"(?<![\w.])-?\d+\.(\d+)(?:e([-+]?\d+))?(?!\w|\.\d)")
+OF_A_LOSS = re.compile(
+    r"loss|nll|\bb?ce\b|elbo|perplexity|ppl|cost|error|mse|entropy|\bbits|\bnats", re.IGNORECASE
+)
+OF_FLOAT32 = 2e-6  # how far off a sum of a few numbers may be, relatively
+MOST_CHANCE = 3e-4  # that the digits agree by chance, in all passes
+MOST_LINES = 100  # of one place
+
+
+class Wrong(NamedTuple):
+    """What a mistake makes of the losses of a pass, and what is right."""
+
+    rule: str
+    value: float
+    right: float
+    facts: dict[str, str]
+
+
+@dataclass(slots=True)
+class Shown:
+    """A number at one place of a printed line, compared with one mistake pass by pass."""
+
+    place: Location
+    site: Site
+    told: int = 0  # passes in which the digits tell the mistake from what is right
+    found: int = 0
+    chance: float = 1.0
+    wrong: Wrong | None = None
+    seen: str = ""
+
+
+@dataclass(slots=True)
+class Printed:
+    """The numbers that a run has printed after its passes, by their places."""
+
+    numbers: dict[tuple[object, ...], Shown] = field(default_factory=dict)
+    latest: dict[Location, tuple[int, int]] = field(default_factory=dict)
+    lines: Counter[Location] = field(default_factory=Counter)
+    right: set[Location] = field(default_factory=set)  # where only what is right was printed
+
+    def line(self, text: str, place: Location, sites: Iterable[Site], calls: int) -> None:
+        """Compare a line's numbers with what the passes give that ended before it.
+
+        ``calls`` counts the calls of losses: while it stays, what one place prints is one line.
+        """
+        self.lines[place] += 1
+        if self.lines[place] > MOST_LINES or not _of_a_loss(text, place):
+            return
+        numbers = [(float(one[0]), _reach(one)) for one in PRINTED_NUMBER.finditer(text)]
+        since, first = self.latest.get(place, (calls, 0))
+        first = first if since == calls else 0
+        self.latest[place] = calls, first + len(numbers)
+        for site in sites if numbers else ():
+            if len(site.reductions) == 1 and site.reductions.keys() <= {"mean", "sum"}:
+                for one in _latest(site):
+                    if one.printed.setdefault(place, calls) == calls:  # and not an older pass
+                        self._compare(numbers, first, place, site, one)
+
+    def _compare(
+        self,
+        numbers: list[tuple[float, float]],
+        first: int,
+        place: Location,
+        site: Site,
+        one: Pass,
+    ) -> None:
+        rights, wrongs = averages(one, "sum" in site.reductions)
+        for at, (value, reach) in enumerate(numbers, first):
+            told = [
+                (which, wrong)
+                for which, wrong in enumerate(wrongs)
+                if all(abs(wrong.value - right) > 3 * reach for right in rights)
+            ]
+            if any(abs(value - right) <= reach for right in rights):
+                if told:
+                    one.shown_right = True
+                    self.right.add(place)
+                continue
+            for which, wrong in told:
+                if wrong.rule == "X402" and one.trains:
+                    continue  # the model changes meanwhile: it is what one shows
+                shown = self.numbers.setdefault(
+                    (place, at, id(site), one.grad, which), Shown(place, site)
+                )
+                shown.told += 1
+                if abs(value - wrong.value) <= reach:
+                    one.shown_wrong = True
+                    shown.found += 1
+                    shown.chance *= min(1.0, 2 * reach / abs(value))
+                    pair = apart(wrong.value, wrong.right)
+                    shown.wrong = wrong
+                    shown.seen = f"{sizes(one.sizes)}; shown {pair[0]}, right {pair[1]}"
+
+    def wrongs(self) -> Iterator[tuple[Shown, Wrong]]:
+        """Go over the numbers that are wrong in every pass, one of each line and site."""
+        lines = set()
+        for shown in self.numbers.values():
+            line = shown.place, id(shown.site)
+            sure = 0 < shown.told == shown.found and shown.chance <= MOST_CHANCE
+            if sure and shown.wrong is not None and line not in lines:
+                lines.add(line)
+                yield shown, shown.wrong
+
+
+def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
+    """Return what may be right of a pass of batch means or sums, and what mistakes make of it."""
+    cells = [(size, terms, cell) for (size, terms), cell in one.cells.items()]
+    batches = sum(cell.batches for *_, cell in cells)
+    samples = sum(size * cell.batches for size, _, cell in cells)
+    terms = sum(count * cell.batches for _, count, cell in cells)
+    total = sum(cell.total for *_, cell in cells)
+    if not samples or not terms or batches < 2 or not math.isfinite(total):
+        return [], []
+    if any(cell.unread for *_, cell in cells):
+        return [], []
+    of_means = {"over": "", "size": "len(x)"}
+    if sums:
+        rights = [total / terms, total / samples, total]
+        said = {"count": "sums of each batch's", "divisor": "the number of batches"}
+        by_batches = said | {"fix": "divide by the number of samples"}
+        means = sum(cell.total / size for size, _, cell in cells) / batches
+        return rights, [
+            Wrong("X402", means, rights[1], of_means),
+            Wrong("X403", total / batches, rights[1], by_batches),
+        ]
+    right = sum(count * cell.total for _, count, cell in cells) / terms
+    by_samples = sum(size * cell.total for size, _, cell in cells)
+    rights = [right, by_samples / samples]
+    of_batches = {"count": "all batches'", "fix": "divide by the number of batches: len(loader)"}
+    wrongs = [
+        Wrong("X402", total / batches, right, of_means),
+        *(
+            Wrong("X401", total / count, right, of_means | {"divisor": said})
+            for count, said in ((samples, f"{samples:,}"), (terms, f"{terms:,}"))
+        ),
+        *(
+            Wrong("X403", total / (batches + step), right, of_batches | {"divisor": said})
+            for step, said in ((-1, "one fewer than there are"), (1, "one more than there are"))
+        ),
+    ]
+    if one.value is not None and not one.grad:
+        wrongs.append(Wrong("X406", one.value, right, {"label": "", "size": "len(x)"}))
+    size = one.round.size if one.round is not None else None
+    if size:
+        said = {
+            "count": "all samples'",
+            "divisor": "the number of batches times the size of a whole one",
+            "fix": "divide by the number of samples: len(loader.dataset)",
+        }
+        wrongs.append(Wrong("X403", by_samples / (batches * size), right, said))
+    mean = sum(cell.exponentials for *_, cell in cells) / batches
+    perplexity = _perplexity(right)
+    if math.isfinite(mean) and math.isfinite(perplexity):
+        wrongs.append(Wrong("X405", mean, perplexity, {}))
+    for change in (_perplexity, _bits):
+        rights += [change(value) for value in rights[:2]]
+        first = wrongs[0]
+        wrongs.append(first._replace(value=change(first.value), right=change(right)))
+    return rights, wrongs
+
+
+def _perplexity(nats: float) -> float:
+    return math.exp(nats) if nats < 700 else math.inf
+
+
+def _bits(nats: float) -> float:
+    return nats / math.log(2)
+
+
+def _latest(site: Site) -> Iterator[Pass]:
+    """Go over the last pass of a site with gradients and the last one without, where they ended."""
+    for grad in (True, False):
+        one = next((each for each in reversed(site.passes) if each.grad == grad), None)
+        if one is not None and one.round is not None and one.round.ended and not one.partly:
+            yield one
+
+
+def _reach(number: re.Match[str]) -> float:
+    """Return how far a number may be from what was rounded to its digits."""
+    half = 0.501 * 10.0 ** (int(number[2] or 0) - len(number[1]))
+    return max(half, OF_FLOAT32 * abs(float(number[0])))
+
+
+def _of_a_loss(text: str, place: Location) -> bool:
+    """Whether a line, or the code that prints it, speaks of a loss."""
+    code = "".join(linecache.getlines(place.file)[place.line - 1 : place.last])
+    return bool(OF_A_LOSS.search(text) or OF_A_LOSS.search(code))
