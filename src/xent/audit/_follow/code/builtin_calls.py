@@ -56,7 +56,7 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
         if isinstance(member, Function) and not value.of.descends_from("Dataset"):
             length = loops.of_method(run, value, "__len__", node)
             return length if isinstance(length, Length) else Length(value)
-    if isinstance(value, Made) and value.name in ("enumerate", "generator"):
+    if isinstance(value, Made) and value.name == "enumerate":
         return Length(value.args[0]) if value.args else None
     return Length(value)
 
@@ -215,7 +215,7 @@ def _pad_sequence(
     run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     value = options.get("padding_value", args[2] if len(args) > 2 else Const(0))
-    made = Opaque("padded", getattr(args[0], "batch", None) if args else None)
+    made = Opaque("", getattr(args[0], "batch", None) if args else None)
     made.parts["padded"] = value
     return made
 
