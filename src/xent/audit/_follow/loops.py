@@ -99,8 +99,6 @@ def of_method(run: Walk, instance: Instance, name: str, node: ast.AST) -> Value 
 
 def _is_part(source: Value | None) -> bool:
     """Whether what is iterated was made of the batch of a loop that is around."""
-    while isinstance(source, Made) and source.name in ("items", "keys", "values") and source.args:
-        source = source.args[0]
     return isinstance(source, Opaque) and source.batch is not None
 
 
@@ -109,10 +107,8 @@ def over_keys(loop: Loop) -> bool:
     node = loop.node
     if loop.kind != "items" or not isinstance(node, ast.For):
         return False
-    if isinstance(loop.source, Made) and loop.source.name in ("items", "keys", "values"):
-        return True
     over, key = ast.unparse(node.iter), ast.unparse(node.target)
-    return any(
+    return over.endswith((".items()", ".keys()", ".values()")) or any(
         isinstance(part, ast.Subscript)
         and ast.unparse(part.value) == over
         and ast.unparse(part.slice) == key
@@ -330,7 +326,7 @@ def is_batches(loop: Loop) -> bool:
     if loop.kind == "slices":
         return True
     if loop.kind == "range":
-        return loop.source is not None and isinstance(loop.source, Made | Opaque)
+        return isinstance(loop.source, Made | Opaque | External)
     return loop.kind == "batches"
 
 

@@ -47,17 +47,11 @@ NUMBERS = (int, float)
 
 
 def binary(
-    run: Walk,
-    operator: type[ast.operator],
-    left: Value,
-    right: Value,
-    node: ast.AST,
-    *,
-    augmented: bool = False,
+    run: Walk, operator: type[ast.operator], left: Value, right: Value, node: ast.AST
 ) -> Value:
     """Return what an operation makes of two values."""
     if isinstance(left, Choice) or isinstance(right, Choice):
-        return _each(run, operator, left, right, node, augmented)
+        return _each(run, operator, left, right, node)
     sign = OPERATORS.get(operator, "?")
     if isinstance(left, Const) and isinstance(right, Const):
         return _constants(sign, left.value, right.value)
@@ -79,12 +73,7 @@ def binary(
 
 
 def _each(
-    run: Walk,
-    operator: type[ast.operator],
-    left: Value,
-    right: Value,
-    node: ast.AST,
-    augmented: bool,
+    run: Walk, operator: type[ast.operator], left: Value, right: Value, node: ast.AST
 ) -> Value:
     before = len(run.pending)
     results = []
@@ -93,7 +82,7 @@ def _each(
     rights = right.options if isinstance(right, Choice) else (right,)
     for one in lefts:
         for other in rights:
-            results.append(binary(run, operator, one, other, node, augmented=augmented))
+            results.append(binary(run, operator, one, other, node))
             reports.append(run.pending[before:])
             del run.pending[before:]
     if all(reports) and len({r[0].rule for r in reports}) == 1:
@@ -102,6 +91,8 @@ def _each(
 
 
 def _constants(sign: str, left: object, right: object) -> Value:
+    if sign == "*" and None in (left, right):
+        return Const(None)  # a part of what a mean was, before the first round
     if isinstance(left, str) and isinstance(right, str) and sign == "+":
         return Const(left + right)
     if isinstance(left, NUMBERS) and isinstance(right, NUMBERS):
@@ -284,12 +275,9 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return _scaled(one, other)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Total):
-            if _number(other):
-                return one
             if isinstance(one.term, Loss) and _is_nominal(other, one.loops[-1]):
-                term = one.term.but(nominal=True)
-                return replace(one, term=term)
-            return Opaque("product")
+                return replace(one, term=one.term.but(nominal=True))
+            return one if _number(other) else Opaque("product")
         if isinstance(one, Mean):
             counters.multiplied_by_rounds(run, one, other, node)
             if _number(other):
@@ -387,7 +375,7 @@ def _accumulates(run: Walk, loss: Loss, steps: Value, node: ast.AST) -> bool:
     )
     if found and loss.padding and loss.scale == 0:
         run.report("X409", run.place(node))
-    return found and loss.grad
+    return found
 
 
 def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:

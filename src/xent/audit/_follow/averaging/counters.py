@@ -94,7 +94,7 @@ def of_another_loader(run: Walk, total: Total, divisor: Value, place: Place) -> 
         "X403",
         place,
         level="warning",
-        count=f"as many batches' as the {which} loader has",
+        count=f"the {which} loader's number of",
         divisor=f"{sizes.name(divisor)}, which may be another",
         fix=f"divide by {rounds.name}(...), the number of rounds",
     )

@@ -6,7 +6,9 @@ import ast
 
 from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
-from xent.audit._follow.values import Const, Index, Length, Loop, Loss, Total, Value, Zero
+from xent.audit._follow.values import Const, Index, Length, Loss, Place, Total, Value, Zero
+
+ALONE = "it is that of the last batch alone"
 
 
 def of_another_loop(run: Walk, total: Total, node: ast.AST) -> bool:
@@ -20,8 +22,7 @@ def of_another_loop(run: Walk, total: Total, node: ast.AST) -> bool:
         return False
     if any(part is term.loop.node for part in ast.walk(loop.node)):
         return False  # one loss of each loader, of those that the outer loop goes over
-    name, what = "the loss", "in every round it is that of the last batch of the loop before"
-    run.report("X407", run.place(node), name=name, what=what, size="len(x)")
+    _report(run, run.place(node), "in every round it is that of the last batch of the loop before")
     return True
 
 
@@ -30,13 +31,7 @@ def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> N
     if loss.loop is None or not loops.is_batches(loss.loop):
         return
     if loops.counts(divisor, loss.loop) in ("batches", "samples"):
-        run.report(
-            "X407",
-            run.place(node),
-            name="the loss",
-            what="it is that of the last batch alone",
-            size="len(x)",
-        )
+        _report(run, run.place(node), ALONE)
 
 
 def last_divided(run: Walk, loss: Loss) -> None:
@@ -45,19 +40,20 @@ def last_divided(run: Walk, loss: Loss) -> None:
         index = isinstance(divisor, Index) and divisor.loop is loss.loop
         counter = isinstance(divisor, Total) and divisor.loops[-1] is loss.loop
         if index or (counter and divisor.term == Const(1)):  # type: ignore[attr-defined]
-            what = "it is that of the last batch alone"
-            run.report("X407", place, name="the loss", what=what, size="len(x)")
+            _report(run, place, ALONE)
 
 
-def _given(run: Walk, loop: Loop, name: str) -> bool:
-    """Whether a loop without a loss gives a name a value, or another function may."""
-    if not name.isidentifier() or loop.frame is not run.frame:
-        return True
+def _report(run: Walk, place: Place, what: str, name: str = "") -> None:
+    name, total = name or "the loss", name or "total"
+    run.report("X407", place, name=name, total=total, what=what, size="len(x)")
+
+
+def _given(run: Walk, name: str) -> bool:
+    """Whether what a loop without a loss calls may give a name a value."""
     source = run.frame.module.source.tree
-    return any(
-        isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store)
-        for part in ast.walk(loop.node)
-    ) or any(isinstance(part, ast.Global | ast.Nonlocal) for part in ast.walk(source))
+    return not name.isidentifier() or any(
+        isinstance(part, ast.Global | ast.Nonlocal) for part in ast.walk(source)
+    )
 
 
 def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
@@ -69,7 +65,7 @@ def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
     if "loss" in name.lower() and any(
         loops.counts(divisor, loop)
         and loop not in zero.loops
-        and (loop.losses or (loop.kind == "batches" and not _given(run, loop, name)))
+        and (loop.losses or (loop.kind == "batches" and not _given(run, name)))
         for loop in run.past
     ):
-        run.report("X407", run.place(node), name=name, what="nothing is added to it", size="len(x)")
+        _report(run, run.place(node), "nothing is added to it", name)

@@ -144,7 +144,8 @@ def last_batch(run: Walk, loop: Loop) -> str | None:
     whole, size = samples(run, loop), _number(loops.nominal(loop))
     if whole is None or size is None:
         return None
-    return f"{whole // size} batches of {size}, 1 of {whole % size}"
+    word = "batch" if whole // size == 1 else "batches"
+    return f"{whole // size} {word} of {size}, 1 of {whole % size}"
 
 
 def name(value: Value) -> str:

@@ -11,7 +11,6 @@ from xent.audit._follow.values import (
     Index,
     Loop,
     Loss,
-    Opaque,
     Place,
     Total,
     Value,
@@ -20,10 +19,8 @@ from xent.audit._follow.values import (
 
 
 def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> None:
-    """Judge a total that is divided by a constant inside the loop, every so many rounds."""
+    """Judge a total that is divided every so many rounds, by their number or by another one."""
     loop = total.loops[-1]
-    if not isinstance(divisor, Const | Opaque) or not run.is_open(loop) or len(total.loops) > 2:
-        return
     term = total.term
     if not isinstance(term, Loss) or term.scale != 0 or term.weighted or total.emptied:
         return

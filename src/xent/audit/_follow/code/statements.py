@@ -176,7 +176,7 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
         for item in items:  # losses += [loss]
             methods.of_sequence(run, before, "append", [item], {}, node)
         return None
-    after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
+    after = arithmetic.binary(run, type(node.op), before, value, node)
     bind(run, node.target, after, node)
     return None
 
