@@ -34,7 +34,17 @@ criterion = nn.CrossEntropyLoss()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
 """
-FAMILIES = ("averaging", "means", "totals", "windows", "rounds", "links", "others", "unread", "idioms")
+FAMILIES = (
+    "averaging",
+    "means",
+    "totals",
+    "windows",
+    "rounds",
+    "links",
+    "others",
+    "unread",
+    "idioms",
+)
 
 
 def scripts():

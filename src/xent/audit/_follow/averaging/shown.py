@@ -21,25 +21,12 @@ from xent.audit._follow.values import (
 AVERAGE = re.compile(r"(?<![a-z])(avg|average|averaged|mean)(?![a-z])", re.I)
 PLACEHOLDER = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdfgeiru]|\{([^{}]*)\}")
 SHOWS = frozenset(
-    [
-        "print",
-        "info",
-        "debug",
-        "warning",
-        "write",
-        "add_scalar",
-        "add_scalars",
-        "log",
-        "log_metric",
-        "log_metrics",
-        "update",
-        "set_description",
-        "set_postfix",
-        "set_postfix_str",
-        "append",
-        "logging",
-        "echo",
-    ]
+    (
+        "print echo write append update "
+        "log debug info warning error critical exception "  # logging
+        "set_description set_description_str set_postfix set_postfix_str "  # tqdm
+        "add_scalar add_scalars log_dict log_metric log_metrics"  # TensorBoard, Lightning, MLflow
+    ).split()
 )
 
 
@@ -116,10 +103,10 @@ def arguments(
     if name.rpartition(".")[2] not in SHOWS:
         return
     label = ""
-    for arg in args:
+    for number, arg in enumerate(args, 1):
         if isinstance(arg, Const) and isinstance(arg.value, str):
-            if PLACEHOLDER.search(arg.value) and name not in ("print",):
-                with_template(run, arg.value, args[1:], node)
+            if PLACEHOLDER.search(arg.value) and name != "print":
+                with_template(run, arg.value, args[number:], node)
                 return
             label = arg.value
             continue

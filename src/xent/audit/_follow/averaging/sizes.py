@@ -119,14 +119,12 @@ def samples(run: Walk, loop: Loop) -> int | None:
     length = data.parts.get("length") if isinstance(data, Opaque) else _of_subset(data)
     if isinstance(length, Const) and isinstance(length.value, int):
         return length.value
-    if isinstance(data, Made):
-        sizes = KNOWN_SIZES.get(data.name.rpartition(".")[2])
-        train = data.option("train", 1)
-        if sizes and "torchvision" in data.name:
-            if train is None or (isinstance(train, Const) and train.value is True):
-                return sizes[0]
-            if isinstance(train, Const) and train.value is False:
-                return sizes[1]
+    if isinstance(data, Made) and data.name.startswith("torchvision."):
+        kind = data.name.rpartition(".")[2]
+        train, test = KNOWN_SIZES.get(kind, (None, None))
+        part = data.option("split" if kind == "SVHN" else "train", 1) or Const(True)
+        which = part.value if isinstance(part, Const) else None
+        return {True: train, "train": train, False: test, "test": test}.get(which)
     return None
 
 
