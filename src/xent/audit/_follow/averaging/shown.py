@@ -21,12 +21,29 @@ from xent.audit._follow.values import (
 AVERAGE = re.compile(r"(?<![a-z])(avg|average|averaged|mean)(?![a-z])", re.I)
 PLACEHOLDER = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdfgeiru]|\{([^{}]*)\}")
 SHOWS = frozenset(
-    (
-        "print echo write append update "
-        "log debug info warning error critical exception "  # logging
-        "set_description set_description_str set_postfix set_postfix_str "  # tqdm
-        "add_scalar add_scalars log_dict log_metric log_metrics"  # TensorBoard, Lightning, MLflow
-    ).split()
+    [
+        "print",
+        "echo",
+        "write",
+        "append",
+        "update",
+        "log",
+        "debug",
+        "info",
+        "warning",
+        "error",
+        "critical",
+        "exception",
+        "set_description",
+        "set_description_str",
+        "set_postfix",
+        "set_postfix_str",
+        "add_scalar",
+        "add_scalars",
+        "log_dict",
+        "log_metric",
+        "log_metrics",
+    ]
 )
 
 
