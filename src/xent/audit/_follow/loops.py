@@ -238,6 +238,12 @@ def is_batch_size(value: Value) -> bool:
     return isinstance(value, Opaque) and BATCH_SIZE.fullmatch(value.name) is not None
 
 
+def is_nominal(value: Value, loop: Loop | None) -> bool:
+    """Whether a value is the batch_size that a loop's loader was made with, or is called so."""
+    unseen = loop is not None and isinstance(loop.source, Opaque)
+    return (unseen and is_batch_size(value)) or value == nominal(loop)
+
+
 def sizes_of(loop: Loop, divisor: Value, node: ast.AST) -> bool:
     """Whether a divisor is the size that a loop's batches have, and is called so."""
     said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)

@@ -96,7 +96,7 @@ class Walk:
         self.modules, self.config, self.walker = modules, config, walker
         self.frames: list[CallFrame] = []
         self.loops: list[Loop] = []
-        self.conditions: list[tuple[ast.If | ast.IfExp | None, Value, bool]] = []
+        self.conditions: list[tuple[ast.If | ast.IfExp, Value, bool]] = []
         self.journals: list[Writes] = []
         self.pending: list[Pending] = []
         self.forwards: list[Forward] = []
@@ -283,4 +283,4 @@ def _added_either_way(one: Total, other: Total) -> Total | None:
             one, other = other, one  # a run is asked for what is less sure
     elif not isinstance(first, Const) or first != second:
         return None
-    return replace(one, under=one.under[:-1], kept=one.kept or other.kept)
+    return replace(one, under=one.under[:-1])

@@ -7,8 +7,10 @@ the batch is a sum, and a sum divided by it a mean, whoever writes it and in wha
 from __future__ import annotations
 
 import ast
+import operator
 import re
 from dataclasses import replace
+from typing import Any
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import averages, counters, never_added, recursions, windows
@@ -21,7 +23,6 @@ from xent.audit._follow.values import (
     Expression,
     Index,
     Length,
-    Loop,
     Loss,
     Made,
     Mean,
@@ -44,15 +45,22 @@ OPERATORS: dict[type[ast.operator], str] = {
 }
 SIZE = re.compile(r"batch|size|num|count|len|total|^n_|^n$|^bs$|^bsz$|^b$|samples|shape", re.I)
 NUMBERS = (int, float)
+CONSTANTS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
 
 
-def binary(
-    run: Walk, operator: type[ast.operator], left: Value, right: Value, node: ast.AST
-) -> Value:
+def binary(run: Walk, kind: type[ast.operator], left: Value, right: Value, node: ast.AST) -> Value:
     """Return what an operation makes of two values."""
     if isinstance(left, Choice) or isinstance(right, Choice):
-        return _each(run, operator, left, right, node)
-    sign = OPERATORS.get(operator, "?")
+        return _each(run, kind, left, right, node)
+    sign = OPERATORS.get(kind, "?")
     if isinstance(left, Const) and isinstance(right, Const):
         return _constants(sign, left.value, right.value)
     if sign == "+":
@@ -66,15 +74,13 @@ def binary(
     if isinstance(left, Tensor):
         focal = "weight" if sign == "**" and left.focal == "1 - p" else ""
         loss = "recon" if sign == "**" and left.applied == "difference" else left.loss
-        return left.but(applied="", below=None, focal=focal, loss=loss)
+        return left.but(applied="", focal=focal, loss=loss)
     if isinstance(left, Loss):
         return left.but(scale=None, mean_part=False)
     return Expression(sign, left, right)
 
 
-def _each(
-    run: Walk, operator: type[ast.operator], left: Value, right: Value, node: ast.AST
-) -> Value:
+def _each(run: Walk, kind: type[ast.operator], left: Value, right: Value, node: ast.AST) -> Value:
     before = len(run.pending)
     results = []
     reports = []
@@ -82,7 +88,7 @@ def _each(
     rights = right.options if isinstance(right, Choice) else (right,)
     for one in lefts:
         for other in rights:
-            results.append(binary(run, operator, one, other, node))
+            results.append(binary(run, kind, one, other, node))
             reports.append(run.pending[before:])
             del run.pending[before:]
     if all(reports) and len({r[0].rule for r in reports}) == 1:
@@ -90,34 +96,23 @@ def _each(
     return run.join(results) or Opaque()
 
 
-def _constants(sign: str, left: object, right: object) -> Value:
+def _constants(sign: str, left: Any, right: Any) -> Value:
     if sign == "*" and None in (left, right):
         return Const(None)  # a part of what a mean was, before the first round
-    if isinstance(left, str) and isinstance(right, str) and sign == "+":
-        return Const(left + right)
-    if isinstance(left, NUMBERS) and isinstance(right, NUMBERS):
-        try:
-            if sign in "+-*":
-                return Const(
-                    left + right if sign == "+" else left - right if sign == "-" else left * right
-                )
-            if sign == "/":
-                return Const(left / right)
-            if sign == "//":
-                return Const(left // right)
-            if sign == "%":
-                return Const(left % right)
-            if sign == "**" and abs(right) < 64:
-                return Const(left**right)
-        except (ArithmeticError, ValueError, TypeError):
-            pass
-    return Opaque("number")
+    numbers = isinstance(left, NUMBERS) and isinstance(right, NUMBERS)
+    texts = sign == "+" and isinstance(left, str) and isinstance(right, str)
+    if not (numbers or texts) or (sign == "**" and abs(right) > 64):
+        return Opaque("number")
+    try:
+        return Const(CONSTANTS[sign](left, right))
+    except (ArithmeticError, KeyError):
+        return Opaque("number")
 
 
 def negative(value: Value) -> Value:
     """Return minus a value."""
     if isinstance(value, Tensor):
-        return value.but(applied="", below=None, loss=value.loss or _negative_log(value))
+        return value.but(applied="", loss=value.loss or _negative_log(value))
     if isinstance(value, Loss):
         return value.but(positive=not value.positive)
     return value
@@ -138,8 +133,6 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             run.report("X801", run.place(node))
     if isinstance(right, Zero | Total) and isinstance(left, Loss | Const | BatchSize):
         left, right = right, left
-    if isinstance(left, Const) and left.value == 0 and isinstance(right, Loss | Tensor):
-        return right
     if isinstance(left, Zero | Total):
         right = unread_losses.supposed(run, right, node) or right
     if isinstance(left, Zero):
@@ -170,17 +163,13 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
                 return one
             if run.ran:
                 return one.but(supposed="loss")
-            mean = (
-                one.scale == 0 and not one.assumed and isinstance(other, Opaque | Expression | Made)
-            )
+            mean = one.scale == 0 and not one.assumed
             return one.but(scale=None, mean_part=mean or one.mean_part)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "+")
-    if isinstance(left, Mean) or isinstance(right, Mean):
-        if isinstance(left, Mean) and right == Const(1):
-            averages.one_added_to_mean(run, left, node)
-        return Opaque("mean")
+    if isinstance(left, Mean) and right == Const(1):
+        averages.one_added_to_mean(run, left, node)
     return Expression("+", left, right)
 
 
@@ -194,7 +183,6 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
         features=left.features if left.features == right.features else "",
         loop=right.loop or left.loop,
         grad=left.grad or right.grad,
-        exp=False,
         assumed=left.assumed or right.assumed,
         by_name=left.by_name or right.by_name,
         supposed=next((s for s in ("loss", "sizes") if s in (left.supposed, right.supposed)), ""),
@@ -222,8 +210,6 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             if one.applied == "sigmoid" and one is right and _is_one(other):
                 return one  # 1 - sigmoid(x) is sigmoid(-x)
             return _with(one, other, "-")
-    if isinstance(left, Total | Mean) or isinstance(right, Total | Mean):
-        return Opaque("difference")
     if isinstance(left, Opaque) and isinstance(right, Opaque) and left.batch and right.batch:
         # An output of unknown code, and what it should have been: squared, a loss by hand.
         return Tensor("difference", batch=left.batch, grad=not run.without_grad)
@@ -246,9 +232,7 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
         focal = "1 - p"
     elif focal != "weight" or not isinstance(other, Const | Opaque):
         focal = ""
-    changed = one.but(
-        focal=focal, applied="", below=None, place=None, grad=grad, loss=loss, per=per
-    )
+    changed = one.but(focal=focal, applied="", grad=grad, loss=loss, per=per)
     if sign == "-" and not loss and isinstance(other, Tensor | Opaque):
         changed = changed.but(applied="difference")
     return changed.but(features=None) if isinstance(other, Tensor) else changed
@@ -275,7 +259,7 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return _scaled(one, other)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Total):
-            if isinstance(one.term, Loss) and _is_nominal(other, one.loops[-1]):
+            if isinstance(one.term, Loss) and loops.is_nominal(other, one.loops[-1]):
                 return replace(one, term=one.term.but(nominal=True))
             return one if _number(other) else Opaque("product")
         if isinstance(one, Mean):
@@ -311,7 +295,7 @@ def _scaled(loss: Loss, other: Value) -> Value:
         if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
             return loss.but(scale=None, mean_part=False)
         return loss.but(scale=loss.scale + 1, by_hand=True)
-    if _is_nominal(other, loss.loop) and loss.scale == 0:
+    if loops.is_nominal(other, loss.loop) and loss.scale == 0:
         return loss.but(nominal=True)
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
@@ -329,18 +313,6 @@ def _is_fraction(value: Value) -> bool:
     """Whether this is ``min(1.0, epoch / 10)``, which no size of a batch is."""
     caps = value.args if isinstance(value, Made) and value.name == "min" else ()
     return any(_number(cap) and 0 < cap.value <= 1 for cap in caps)  # type: ignore[attr-defined]
-
-
-def _is_nominal(other: Value, loop: Loop | None) -> bool:
-    """Whether a value is the batch_size that the loop's loader was made with."""
-    if loop is None:
-        return False
-    if isinstance(loop.source, Opaque) and loops.is_batch_size(other):
-        return True
-    size = loops.nominal(loop)
-    if size is None or (isinstance(size, Const) and size.value in (0, 1)):
-        return False
-    return other == size
 
 
 def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/") -> Value:
@@ -392,7 +364,7 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if steps:
         return left.but(weighted=True, accumulated=right)
     if _number(right):
-        nominal = _is_nominal(right, left.loop)
+        nominal = loops.is_nominal(right, left.loop)
         return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)
     if isinstance(right, Loss):
         return left.but(scale=None)
@@ -402,5 +374,5 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
             return Opaque("quotient")
         return left.but(over=(*left.over, (right, run.place(node))))
     if isinstance(right, Opaque) and left.scale == 1:
-        return left.but(scale=0 if _is_nominal(right, left.loop) else None)
+        return left.but(scale=0 if loops.is_nominal(right, left.loop) else None)
     return left.but(weighted=True)

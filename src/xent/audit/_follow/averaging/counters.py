@@ -142,7 +142,7 @@ def of_one_batch(run: Walk, total: Total, divisor: Value, node: ast.AST, place: 
 def multiplied_by_rounds(run: Walk, mean: Mean, factor: Value, node: ast.AST) -> None:
     """X403: ``total / n * rounds``, where the total goes over the rounds of an outer loop."""
     total = mean.of
-    if not isinstance(total, Total) or not isinstance(total.term, Loss) or len(total.loops) < 2:
+    if not isinstance(total.term, Loss) or len(total.loops) < 2:
         return
     rounds = total.loops[-2]
     if rounds.kind == "range" and rounds.source == factor and not run.is_open(rounds):
