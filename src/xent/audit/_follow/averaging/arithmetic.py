@@ -21,6 +21,7 @@ from xent.audit._follow.values import (
     Choice,
     Const,
     Expression,
+    External,
     Index,
     Length,
     Loss,
@@ -159,7 +160,7 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         if isinstance(one, Loss):
             if recursions.is_before(other):
                 return recursions.added(run, one)
-            if _number(other) or isinstance(other, Zero):
+            if _number(other):
                 return one
             if run.ran:
                 return one.but(supposed="loss")
@@ -177,8 +178,9 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
     parts = {left.kind: left, right.kind: right}
     if "kl" in parts and len(parts) == 2:
         averages.elbo(run, next(p for k, p in parts.items() if k != "kl"), parts["kl"], node)
+    alike = left.scale == right.scale and [n for n, _ in left.over] == [n for n, _ in right.over]
     return left.but(
-        scale=left.scale if left.scale == right.scale else None,
+        scale=left.scale if alike else None,
         kind="loss" if len(parts) == 2 else left.kind,
         features=left.features if left.features == right.features else "",
         loop=right.loop or left.loop,
@@ -187,7 +189,6 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
         by_name=left.by_name or right.by_name,
         supposed=next((s for s in ("loss", "sizes") if s in (left.supposed, right.supposed)), ""),
         weighted=False,
-        over=left.over if left.over == right.over else (),
         summands=(*left.summands, right.backward, *right.summands),
     )
 
@@ -245,7 +246,7 @@ def _is_one(value: Value) -> bool:
 
 
 def _number(value: Value) -> bool:
-    return isinstance(value, Const) and isinstance(value.value, NUMBERS)
+    return isinstance(value, Const | Zero) and isinstance(value.value, NUMBERS)
 
 
 # ---------------------------------------------------------------------- products
@@ -255,7 +256,7 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     """Multiply two values."""
     _focal(run, left, right, node)
     for one, other in ((left, right), (right, left)):
-        if isinstance(one, Loss) and not isinstance(other, Tensor):
+        if isinstance(one, Loss):
             return _scaled(one, other)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Total):
@@ -264,18 +265,15 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return one if _number(other) else Opaque("product")
         if isinstance(one, Mean):
             counters.multiplied_by_rounds(run, one, other, node)
-            if _number(other):
-                return one
+            return one
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "*")
-    for one, other in ((left, right), (right, left)):
+    for one in (left, right):
         if isinstance(one, Zero):
-            return one if other == Const(1) else recursions.before(run, one)
+            return recursions.before(run, one)
         if recursions.is_before(one):
             return one
-        if isinstance(one, BatchSize) and not _number(other):
-            return Opaque("size")
     return Expression("*", left, right)
 
 
@@ -291,22 +289,17 @@ def _focal(run: Walk, left: Value, right: Value, node: ast.AST) -> None:
 def _scaled(loss: Loss, other: Value) -> Value:
     if loss.accumulated is not None and other == loss.accumulated:
         return loss.but(accumulated=None, weighted=False)
-    if isinstance(other, BatchSize):
-        if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
-            return loss.but(scale=None, mean_part=False)
+    if isinstance(other, BatchSize) and loss.scale is not None and loss.loop in (None, other.loop):
         return loss.but(scale=loss.scale + 1, by_hand=True)
     if loops.is_nominal(other, loss.loop) and loss.scale == 0:
         return loss.but(nominal=True)
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
-    if isinstance(other, Loss):
-        return loss.but(scale=None, weighted=True, mean_part=False)
-    if isinstance(other, Opaque) and not SIZE.search(other.name):
+    named = other.name.rpartition(".")[2] if isinstance(other, Opaque | External) else "size"
+    if _is_fraction(other) or not SIZE.search(named):
         return loss.but(weighted=True)
-    if _is_fraction(other):
-        return loss.but(weighted=True)
-    return loss.but(scale=None, weighted=True, mean_part=False)
+    return loss.but(scale=None, mean_part=False)
 
 
 def _is_fraction(value: Value) -> bool:
@@ -321,10 +314,10 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
         return averages.divided(run, left, right, node)
     if isinstance(left, Mean):
         windows.divided_twice(run, left.of, (left.divisor, right), node)
-        return left if _number(right) else Opaque("quotient")
+        return left
     if isinstance(left, Zero):
         never_added.nothing_added(run, left, right, node)
-        return Opaque("zero")
+        return Opaque()
     if isinstance(left, Loss):
         return _divided_loss(run, left, right, node)
     if isinstance(left, Tensor):
@@ -332,11 +325,11 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
     return Expression(sign, left, right)
 
 
-def _accumulates(run: Walk, loss: Loss, steps: Value, node: ast.AST) -> bool:
+def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
     """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
     loop = loss.loop
     divisor = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
-    if loop is None or not run.is_open(loop) or not isinstance(steps, Const | Opaque):
+    if loop is None:
         return False
     text = ast.unparse(divisor) if isinstance(divisor, ast.expr) else "?"
     found = any(
@@ -354,14 +347,13 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if left.carried:
         return recursions.divided(run, left, right, run.place(node))
     if isinstance(right, BatchSize):
-        if left.scale is None or (left.loop is not None and right.loop is not left.loop):
+        if left.scale is None or left.loop not in (None, right.loop):
             return left.but(scale=None, mean_part=False)
         if left.scale == 0 and not left.grad and left.kind != "kl" and not left.weighted:
             averages.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
-    steps = _accumulates(run, left, right, node)
-    if steps:
+    if _accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
     if _number(right):
         nominal = loops.is_nominal(right, left.loop)
@@ -371,7 +363,7 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if isinstance(right, Length | Expression | Total | Index):
         if left.loop is not None and not run.is_open(left.loop):
             never_added.one_batch_divided(run, left, right, node)
-            return Opaque("quotient")
+            return Opaque()
         return left.but(over=(*left.over, (right, run.place(node))))
     if isinstance(right, Opaque) and left.scale == 1:
         return left.but(scale=0 if loops.is_nominal(right, left.loop) else None)

@@ -47,12 +47,12 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
             return term.but(scale=scale, over=(), loop=outer[-1] if outer else None)
         total = Total(entered, term, run.place(node), start=zero, under=run.under())
         if never_added.of_another_loop(run, total, node):
-            return Opaque("total")
+            return Opaque()
         _divided_when_added(run, total, node)
         _graph(run, total, node)
         return total
     if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
-        return Opaque("total")
+        return Opaque()
     return Total(entered, term, run.place(node), start=zero, under=run.under())
 
 
@@ -84,7 +84,7 @@ def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
         same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
         joined = total.term if same else total.term.but(scale=None)
         return replace(total, term=joined)
-    return Total(total.loops, Opaque("several"), total.place)
+    return Total(total.loops, Opaque(), total.place)
 
 
 def _added_twice(run: Walk, total: Total, term: Loss, node: ast.AST) -> None:
