@@ -244,9 +244,8 @@ def is_nominal(value: Value, loop: Loop | None) -> bool:
     return (unseen and is_batch_size(value)) or value == nominal(loop)
 
 
-def sizes_of(loop: Loop, divisor: Value, node: ast.AST) -> bool:
+def sizes_of(loop: Loop, divisor: Value, said: ast.AST | None) -> bool:
     """Whether a divisor is the size that a loop's batches have, and is called so."""
-    said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
     name = ast.unparse(said).rpartition(".")[2] if isinstance(said, ast.expr) else ""
     if BATCH_SIZE.fullmatch(name) is None:
         return False

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import counters, never_added, sizes, windows
+from xent.audit._follow.averaging.divisions import Division
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -51,8 +52,6 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
         _divided_when_added(run, total, node)
         _graph(run, total, node)
         return total
-    if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
-        return Opaque()
     return Total(entered, term, run.place(node), start=zero, under=run.under())
 
 
@@ -75,15 +74,13 @@ def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> T
 
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
     """Add another term to a total."""
-    if isinstance(term, Const | Zero):
-        return counters.more(run, total, term) if isinstance(total.term, Const) else total
-    if isinstance(total.term, BatchSize) and isinstance(term, BatchSize):
-        return counters.more(run, total, term)
+    if isinstance(term, Const | Zero | BatchSize):
+        counter = isinstance(total.term, Const | BatchSize)
+        return counters.more(run, total, term) if counter else total
     if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
         _added_twice(run, total, term, node)
-        same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
-        joined = total.term if same else total.term.but(scale=None)
-        return replace(total, term=joined)
+        same = total.term.scale == term.scale
+        return total if same else replace(total, term=total.term.but(scale=None))
     return Total(total.loops, Opaque(), total.place)
 
 
@@ -146,17 +143,10 @@ def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST)
     place = run.place_of_loop(node, total.loops[-1])
     counted = _counted(run, total, divisor, node)
     if not counted:
-        if isinstance(divisor, Expression) and divisor.operator == "*":
-            windows.divided_twice(run, total, (divisor.left, divisor.right), node)
-        elif not (
-            _powered(run, total, divisor, place)
-            or counters.one_fewer(run, total, divisor, place)
-            or counters.of_one_batch(run, total, divisor, node, place)
-            or counters.too_many(run, total, divisor, node, place)
-            or counters.of_another_loader(run, total, divisor, place)
-            or counters.of_another_loop(run, total, divisor, place)
-        ):
-            windows.divided(run, total, divisor, node, place)
+        before = len(run.pending)
+        for judged in UNCOUNTED:
+            if len(run.pending) == before:
+                judged(run, Division(total, term, divisor, node, place))
     elif counted == "never reset":
         if not total.emptied:
             _never_reset(run, divisor, place)
@@ -198,28 +188,47 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
             return "never reset" if outer and divisor.loop is loop and _again(loop) else ""
         return f"index {divisor.offset}"
     counted = loops.counts(divisor, loop)
-    if not counted and isinstance(divisor, Const):
-        whole = sizes.samples(run, loop)
-        counted = "samples" if whole is not None and divisor.value == whole else ""
+    if isinstance(divisor, Const) and divisor.value == sizes.samples(run, loop):
+        counted = "samples"
     if counted and total.loops[:-1] and not anew:
         return "never reset" if outer and _again(loop) else ""
     return counted
 
 
-def _powered(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
+def _powered(run: Walk, division: Division) -> None:
     """X403: a total is divided by a power of what it should be divided by."""
-    if not isinstance(divisor, Expression) or divisor.operator != "**":
-        return False
-    counted = loops.counts(divisor.left, total.loops[-1])
-    if counted:
-        run.report(
-            "X403",
-            place,
-            count=f"all {counted}'",
-            divisor=f"a power of {sizes.name(divisor.left)}",
-            fix="(total / count) ** power: ** binds tighter than /",
-        )
-    return bool(counted)
+    divisor = division.divisor
+    if isinstance(divisor, Expression) and divisor.operator == "**":
+        counted = loops.counts(divisor.left, division.loop)
+        if counted:
+            run.report(
+                "X403",
+                division.place,
+                count=f"all {counted}'",
+                divisor=f"a power of {sizes.name(divisor.left)}",
+                fix="(total / count) ** power: ** binds tighter than /",
+            )
+
+
+def _by_product(run: Walk, division: Division) -> None:
+    divisor = division.divisor
+    if isinstance(divisor, Expression) and divisor.operator == "*":
+        by = divisor.left, divisor.right
+        windows.divided_twice(run, division.total, by, division.node)
+
+
+# What may be wrong about a divisor that does not count what is added: the first that is, is told.
+UNCOUNTED = (
+    _by_product,
+    _powered,
+    counters.one_fewer,
+    counters.of_one_batch,
+    counters.too_many,
+    counters.of_another_loader,
+    counters.of_another_loop,
+    windows.of_steps,
+    windows.of_rounds,
+)
 
 
 def _again(loop: Loop) -> bool:

@@ -62,8 +62,8 @@ def one_batch(run: Walk, loop: Loop) -> bool:
         return True  # len(x), x.shape[0]
     if isinstance(size, Const) and size.value is None:
         return True
-    whole, most = samples(run, loop), _number(size)
-    return whole is not None and most is not None and whole <= most
+    known = _known(run, loop)
+    return known is not None and known[0] <= known[1]
 
 
 def surely_even(run: Walk, loop: Loop) -> bool:
@@ -73,17 +73,13 @@ def surely_even(run: Walk, loop: Loop) -> bool:
 
 def divides(run: Walk, loop: Loop) -> bool:
     """Whether the size of a batch is known to divide the number of samples."""
-    whole, size = samples(run, loop), _number(loops.nominal(loop))
-    return whole is not None and size is not None and whole % size == 0
+    known = _known(run, loop)
+    return known is not None and known[0] % known[1] == 0
 
 
 def drops_last(loop: Loop) -> bool:
     """Whether a loop's loader is told to leave out a smaller last batch."""
-    source = loop.source
-    if not isinstance(source, Made) or not source.name.endswith("DataLoader"):
-        return False
-    last = source.option("drop_last", 8)
-    return isinstance(last, Const) and last.value is True
+    return isinstance(loop.source, Made) and loop.source.option("drop_last", 8) == Const(True)
 
 
 def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
@@ -93,12 +89,13 @@ def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
     return any(word in text for word in ("loader", "_dl", "dl_", "_iter", "batches", "iterator"))
 
 
-def _number(size: Value | None) -> int | None:
-    """Return the size of a batch, or the default of an argument of the command line."""
-    if isinstance(size, Opaque):
+def _known(run: Walk, loop: Loop) -> tuple[int, int] | None:
+    """Return the numbers of samples and of those in a batch, as it is or by default."""
+    whole, size = samples(run, loop), loops.nominal(loop)
+    if isinstance(size, Opaque):  # an argument of the command line
         size = size.parts.get("default")
     number = size.value if isinstance(size, Const) else None
-    return number if isinstance(number, int) and number > 0 else None
+    return (whole, number) if whole is not None and isinstance(number, int) and number > 0 else None
 
 
 def batches_of_one(loop: Loop) -> bool:
@@ -139,9 +136,10 @@ def _of_subset(data: Value | None) -> Value | None:
 
 def last_batch(run: Walk, loop: Loop) -> str | None:
     """Say how many batches of which size there are, where it is known."""
-    whole, size = samples(run, loop), _number(loops.nominal(loop))
-    if whole is None or size is None:
+    known = _known(run, loop)
+    if known is None:
         return None
+    whole, size = known
     word = "batch" if whole // size == 1 else "batches"
     return f"{whole // size} {word} of {size}, 1 of {whole % size}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from xent.audit._follow.averaging.divisions import Division
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Const,
@@ -19,14 +20,11 @@ from xent.audit._follow.values import (
 )
 
 
-def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> None:
-    """Judge a total that is divided every so many rounds, by their number or by another one."""
-    loop = total.loops[-1]
-    term = total.term
-    if not isinstance(term, Loss) or term.scale != 0 or term.weighted or total.emptied:
-        return
-    found = _every(run, loop)
-    if _of_steps(run, total, divisor, node, place) or found is None:
+def of_rounds(run: Walk, division: Division) -> None:
+    """X403: a total is divided every so many rounds, by their number or by another one."""
+    place, node, loop, divisor = division.place, division.node, division.loop, division.divisor
+    found = _every(run, loop) if _is_mean(division) else None
+    if found is None:
         return
     branch, every, starts, skips = found
     emptied = emptied_in(branch, node)
@@ -48,27 +46,33 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place
         _report(run, place, f"in the first window {first}", k, "(i + 1) % k == 0", "warning")
 
 
-def _of_steps(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> bool:
+def _is_mean(division: Division) -> bool:
+    term = division.term
+    return term.scale == 0 and not term.weighted and not division.total.emptied
+
+
+def of_steps(run: Walk, division: Division) -> None:
     """X403: the losses of all rounds are divided by steps, of which several rounds make one."""
-    if not any(truth and emptied_in(branch, node) for branch, _, truth in run.conditions):
+    total, node = division.total, division.node
+    shown = any(truth and emptied_in(branch, node) for branch, _, truth in run.conditions)
+    if shown and _is_mean(division):
+        for _, steps, every, _, _ in _whenever(run):
+            if every == division.divisor and _counts_some(steps, total):
+                _report(
+                    run,
+                    division.place,
+                    "more than k",
+                    "k: all rounds are added, and the counter counts some of them",
+                    "count what is added: n += 1; then total / n",
+                )
+                return
+
+
+def _counts_some(steps: Value, total: Total) -> bool:
+    """Whether a counter counts some of the rounds in which a loss is added, and not all."""
+    if not isinstance(steps, Total) or steps.term != Const(1):
         return False
-    for _, steps, every, _, _ in _whenever(run):
-        if (
-            every == divisor
-            and isinstance(steps, Total)
-            and steps.term == Const(1)
-            and steps.loops[-1] is total.loops[-1]
-            and len(steps.under) > len(total.under)
-        ):
-            _report(
-                run,
-                place,
-                "more than k",
-                "k: all rounds are added, and the counter counts some of them",
-                "count what is added: n += 1; then total / n",
-            )
-            return True
-    return False
+    return steps.loops[-1] is total.loops[-1] and len(steps.under) > len(total.under)
 
 
 def divided_twice(run: Walk, total: Total, by: tuple[Value, Value], node: ast.AST) -> None:
