@@ -259,10 +259,10 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         if isinstance(one, Loss):
             return _scaled(one, other)
     for one, other in ((left, right), (right, left)):
-        if isinstance(one, Total):
-            if isinstance(one.term, Loss) and loops.is_nominal(other, one.loops[-1]):
+        if isinstance(one, Total) and isinstance(one.term, Loss):
+            if loops.is_nominal(other, one.loops[-1]):
                 return replace(one, term=one.term.but(nominal=True))
-            return one if _number(other) else Opaque("product")
+            return one if _number(other) else Opaque()
         if isinstance(one, Mean):
             counters.multiplied_by_rounds(run, one, other, node)
             return one

@@ -167,6 +167,12 @@ def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST)
 def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
+    if isinstance(divisor, Expression) and divisor.operator == "*":
+        parts = divisor.left, divisor.right
+        for one, other in (parts, parts[::-1]):
+            rounds = isinstance(one, Total) and loops.is_nominal(other, loop)
+            if rounds and _counted(run, total, one, node) == "batches":
+                return "padded"
     if isinstance(divisor, Total):
         if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
             return ""
@@ -185,13 +191,15 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
         return ""  # added in some rounds only
     if isinstance(divisor, Index):
         if divisor.loop is not loop or (outer and not anew):
-            return "never reset" if outer and divisor.loop is loop and _again(loop) else ""
+            return (
+                "never reset" if outer and divisor.loop is loop and loops.is_batches(loop) else ""
+            )
         return f"index {divisor.offset}"
     counted = loops.counts(divisor, loop)
     if isinstance(divisor, Const) and divisor.value == sizes.samples(run, loop):
         counted = "samples"
     if counted and total.loops[:-1] and not anew:
-        return "never reset" if outer and _again(loop) else ""
+        return "never reset" if outer and loops.is_batches(loop) else ""
     return counted
 
 
@@ -229,11 +237,6 @@ UNCOUNTED = (
     windows.of_steps,
     windows.of_rounds,
 )
-
-
-def _again(loop: Loop) -> bool:
-    """Whether a loop is one over batches that an outer loop enters again and again."""
-    return loops.is_batches(loop) and loop.kind != "slices"
 
 
 def _never_reset(run: Walk, divisor: Value, place: Place) -> None:

@@ -53,7 +53,7 @@ def value(run: Walk, shown: Value, label: str, node: ast.AST) -> None:
         return
     # What was added to the average is called by the words in front of it, from the last comma on.
     words = re.split(r"[,;|\n]", label)[-1] if label else ""
-    average = AVERAGE.search(words.replace("_", " "))
+    average = AVERAGE.search(words)
     if isinstance(shown, Total):
         _total(run, shown, average, words, node)
     elif isinstance(shown, Loss):
@@ -70,7 +70,7 @@ def _total(
         return
     if average is None or not loops.is_batches(loop) or term.scale is None:
         return
-    run.report("X404", run.place(node), label=repr(label.strip(" :=")[-30:]))
+    run.report("X404", run.place(node), label=repr(_last_words(label)))
 
 
 def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, node: ast.AST) -> None:
@@ -84,11 +84,18 @@ def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, nod
         return
     if loop.kind == "range" or shown.exp or sizes.one_batch(run, loop):
         return
-    beside = f", shown as {label.strip(' :=')[-30:]!r}" if label.strip(" :=") else ""
+    label = _last_words(label)
+    beside = f", shown as {label!r}" if label else ""
     if average is None and loop.trained:
         run.report("X406", run.place(node), label=beside, size="len(x)", level="note")
     elif average is not None or not shown.grad:
         run.report("X406", run.place(node), label=beside, size="len(x)")
+
+
+def _last_words(label: str) -> str:
+    """Return a label, of a long one its end."""
+    label = label.strip(" :=")
+    return label if len(label) <= 30 else "..." + label[-30:].partition(" ")[2]
 
 
 def with_template(
