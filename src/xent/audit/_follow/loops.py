@@ -60,7 +60,7 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
         kind = "range"
         last = inner.args[1] if len(inner.args) > 1 else inner.args[0] if inner.args else None
         stride = inner.args[2] if len(inner.args) > 2 else None
-        if stride is not None and not (isinstance(stride, Const) and stride.value in (1, -1)):
+        if stride not in (None, Const(1), Const(-1)):
             step = stride
         if step is None and isinstance(last, Length):
             inner = last.of

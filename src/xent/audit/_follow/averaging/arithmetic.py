@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -73,8 +74,8 @@ def binary(run: Walk, kind: type[ast.operator], left: Value, right: Value, node:
     if sign in ("/", "//"):
         return divide(run, left, right, node, sign)
     if isinstance(left, Tensor):
-        focal = "weight" if sign == "**" and left.focal == "1 - p" else ""
-        loss = "recon" if sign == "**" and left.applied == "difference" else left.loss
+        focal = "weight" if left.focal == "1 - p" else ""
+        loss = "recon" if left.applied == "difference" else left.loss
         return left.but(applied="", focal=focal, loss=loss)
     if isinstance(left, Loss):
         return left.but(scale=None, mean_part=False)
@@ -101,13 +102,11 @@ def _constants(sign: str, left: Any, right: Any) -> Value:
     if sign == "*" and None in (left, right):
         return Const(None)  # a part of what a mean was, before the first round
     numbers = isinstance(left, NUMBERS) and isinstance(right, NUMBERS)
-    texts = sign == "+" and isinstance(left, str) and isinstance(right, str)
-    if not (numbers or texts) or (sign == "**" and abs(right) > 64):
-        return Opaque("number")
-    try:
-        return Const(CONSTANTS[sign](left, right))
-    except (ArithmeticError, KeyError):
-        return Opaque("number")
+    texts = sign == "+" and isinstance(left, str)
+    with suppress(ArithmeticError, KeyError, TypeError):
+        if texts or (numbers and (sign != "**" or abs(right) < 64)):
+            return Const(CONSTANTS[sign](left, right))
+    return Opaque("number")
 
 
 def negative(value: Value) -> Value:
@@ -132,7 +131,7 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         bonus = isinstance(one, Loss) and one.kind == "entropy" and one.positive
         if bonus and isinstance(other, Loss | Opaque) and getattr(other, "kind", "") != "entropy":
             run.report("X801", run.place(node))
-    if isinstance(right, Zero | Total) and isinstance(left, Loss | Const | BatchSize):
+    if isinstance(right, Zero | Total):
         left, right = right, left
     if isinstance(left, Zero | Total):
         right = unread_losses.supposed(run, right, node) or right
@@ -296,8 +295,8 @@ def _scaled(loss: Loss, other: Value) -> Value:
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
-    named = other.name.rpartition(".")[2] if isinstance(other, Opaque | External) else "size"
-    if _is_fraction(other) or not SIZE.search(named):
+    named = isinstance(other, Opaque | External)
+    if _is_fraction(other) or (named and not SIZE.search(other.name.rpartition(".")[2])):  # type: ignore[attr-defined]
         return loss.but(weighted=True)
     return loss.but(scale=None, mean_part=False)
 
@@ -346,9 +345,7 @@ def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
 def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if left.carried:
         return recursions.divided(run, left, right, run.place(node))
-    if isinstance(right, BatchSize):
-        if left.scale is None or left.loop not in (None, right.loop):
-            return left.but(scale=None, mean_part=False)
+    if isinstance(right, BatchSize) and left.scale is not None and left.loop in (None, right.loop):
         if left.scale == 0 and not left.grad and left.kind != "kl" and not left.weighted:
             averages.mean_over_batch(run, left, node)
             return left.but(scale=None)
@@ -358,10 +355,10 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if _number(right):
         nominal = loops.is_nominal(right, left.loop)
         return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)
-    if isinstance(right, Loss):
-        return left.but(scale=None)
+    if isinstance(right, Loss | BatchSize):
+        return left.but(scale=None, mean_part=False)
     if isinstance(right, Length | Expression | Total | Index):
-        if left.loop is not None and not run.is_open(left.loop):
+        if left.loop not in run.loops:
             never_added.one_batch_divided(run, left, right, node)
             return Opaque()
         return left.but(over=(*left.over, (right, run.place(node))))

@@ -46,8 +46,8 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
             outer = [loop for loop in run.loops if loop not in entered]
             scale = term.scale if all(map(loops.over_keys, entered)) else None
             return term.but(scale=scale, over=(), loop=outer[-1] if outer else None)
-        total = Total(entered, term, run.place(node), start=zero, under=run.under())
-        if never_added.of_another_loop(run, total, node):
+        total = Total(entered, term, run.place(node), under=run.under())
+        if never_added.of_another_loop(run, term, entered[-1], node):
             return Opaque()
         _divided_when_added(run, total, node)
         _graph(run, total, node)
@@ -69,7 +69,7 @@ def _batches(run: Walk, loop: Loop) -> bool:
 def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> Total | None:
     """Return the total of a list that a loss is appended to."""
     total = Total(entered, term, run.place(node), under=run.under())
-    return None if never_added.of_another_loop(run, total, node) else total
+    return None if never_added.of_another_loop(run, term, entered[-1], node) else total
 
 
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
@@ -170,8 +170,7 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     if isinstance(divisor, Expression) and divisor.operator == "*":
         parts = divisor.left, divisor.right
         for one, other in (parts, parts[::-1]):
-            rounds = isinstance(one, Total) and loops.is_nominal(other, loop)
-            if rounds and _counted(run, total, one, node) == "batches":
+            if loops.is_nominal(other, loop) and _counted(run, total, one, node) == "batches":
                 return "padded"
     if isinstance(divisor, Total):
         if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
@@ -302,9 +301,9 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         facts["over"] = f"{_where(term)}," if term.assumed else ""
         facts["supposed"] = "loss" if term.by_name else ""
         run.report("X401", place, losses=(term.place,), level=level, **facts)
-    elif term.scale == 0 and counted == "batches":
+    elif term.scale == 0:
         _batch_means(run, term, loop, place, _where(term))
-    elif term.scale == 2 and term.by_hand and counted in ("samples", "batches", "padded"):
+    elif term.scale == 2 and term.by_hand:
         run.report(
             "X403",
             place,
@@ -312,7 +311,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             divisor=sizes.name(divisor),
             fix="total += loss.item()    # it is a sum already",
         )
-    elif term.scale == 1 and term.by_hand and counted == "batches":
+    elif term.by_hand and counted == "batches":
         run.report(
             "X403",
             place,

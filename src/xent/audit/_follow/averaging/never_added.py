@@ -6,31 +6,33 @@ import ast
 
 from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
-from xent.audit._follow.values import Const, Index, Length, Loss, Place, Total, Value, Zero
+from xent.audit._follow.values import Const, Index, Length, Loop, Loss, Place, Total, Value, Zero
 
 ALONE = "it is that of the last batch alone"
 
 
-def of_another_loop(run: Walk, total: Total, node: ast.AST) -> bool:
+def of_another_loop(run: Walk, term: Loss, loop: Loop, node: ast.AST) -> bool:
     """X407: in each round over batches the last loss of a loop that has ended is added again."""
-    term, loop = total.term, total.loops[-1]
-    if not isinstance(term, Loss) or term.loop is None or term.carried or run.is_open(term.loop):
-        return False
-    if term.loop.frame is not loop.frame or not loop.losses:
-        return False
-    if not all(loops.is_batches(each) and each.kind == "batches" for each in (term.loop, loop)):
-        return False
-    if any(part is term.loop.node for part in ast.walk(loop.node)):
-        return False  # one loss of each loader, of those that the outer loop goes over
-    _report(run, run.place(node), "in every round it is that of the last batch of the loop before")
-    return True
+    before = term.loop
+    found = (
+        before is not None
+        and before not in run.loops
+        and before.frame is loop.frame
+        and before.kind == loop.kind == "batches"
+        and loop.losses > 0
+        and not term.carried
+        # One loss of each loader, of those that the outer loop goes over.
+        and before.node not in ast.walk(loop.node)
+    )
+    if found:
+        what = "in every round it is that of the last batch of the loop before"
+        _report(run, run.place(node), what)
+    return found
 
 
 def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> None:
     """X407: after the loop one batch's loss is divided as if it were the total."""
-    if loss.loop is None or not loops.is_batches(loss.loop):
-        return
-    if loops.counts(divisor, loss.loop) in ("batches", "samples"):
+    if loss.loop is not None and loops.counts(divisor, loss.loop) in ("batches", "samples"):
         _report(run, run.place(node), ALONE)
 
 
