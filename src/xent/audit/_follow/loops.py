@@ -64,7 +64,7 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
             step = stride
         if step is None and isinstance(last, Length):
             inner = last.of
-        elif step is not None and isinstance(last, Length):
+        elif isinstance(last, Length):
             kind, inner = "slices", last.of
         elif step is not None and (short := _one_short(last)) is not None:
             kind, inner = "slices", short
@@ -277,13 +277,8 @@ def all_or_none(loop: Loop, branches: tuple[tuple[int, bool], ...]) -> bool:
         for part in inside
         if isinstance(part, ast.Name | ast.Attribute) and isinstance(part.ctx, ast.Store)
     }
-    for branch, _ in branches:
-        parts = list(ast.walk(tests[branch])) if branch in tests else []
-        if not parts or not all(isinstance(part, FIXED) for part in parts):
-            return False
-        if any(isinstance(p, ast.Name | ast.Attribute) and ast.unparse(p) in stored for p in parts):
-            return False
-    return True
+    parts = [part for branch, _ in branches for part in ast.walk(tests.get(branch, loop.node))]
+    return all(isinstance(part, FIXED) and ast.unparse(part) not in stored for part in parts)
 
 
 # What a condition is made of that no round changes, if it does not set the names in it.
@@ -335,6 +330,9 @@ def is_batches(loop: Loop) -> bool:
     return loop.kind == "batches"
 
 
+QUOTIENTS = {"/": "fraction", "//": "floor"}
+
+
 def counts(divisor: Value, loop: Loop) -> str:
     """Say what a divisor counts of a loop.
 
@@ -361,17 +359,14 @@ def counts(divisor: Value, loop: Loop) -> str:
         if isinstance(source, Made) and divisor.of is source.options.get("sampler"):
             return "samples"
         return ""
-    if isinstance(divisor, Expression) and divisor.operator in ("/", "//"):
-        size = nominal(loop)
-        if size is not None and divisor.right == size and counts(divisor.left, loop) == "samples":
-            return "fraction" if divisor.operator == "/" else "floor"
+    parted = isinstance(divisor, Expression) and QUOTIENTS.get(divisor.operator)
+    if parted and divisor.right == nominal(loop) and counts(divisor.left, loop) == "samples":  # type: ignore[attr-defined]
+        return parted
     if isinstance(divisor, Expression) and divisor.operator == "*":
         parts = [divisor.left, divisor.right]
-        size = nominal(loop)
         for one, other in (parts, parts[::-1]):
-            if counts(one, loop) == "batches" and (
-                (size is not None and other == size) or is_batch_size(other)
-            ):
+            sized = other == nominal(loop) or is_batch_size(other)
+            if sized and counts(one, loop) == "batches":
                 return "padded"
     return ""
 

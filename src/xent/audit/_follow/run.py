@@ -211,7 +211,7 @@ class Walk:
         if len(flat) > 1:
             flat = [v for v in flat if not (isinstance(v, Const) and v.value is None)]
         if len(flat) <= 1:
-            return flat[0] if flat else (values[0] if values else None)
+            return flat[0] if flat else None
         if len(flat) > WIDEST:
             return Opaque("several")
         return Choice(tuple(flat))

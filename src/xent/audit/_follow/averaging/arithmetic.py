@@ -221,7 +221,6 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
     number = other.value if _number(other) else None  # type: ignore[attr-defined]
     if sign == "+" and number is not None and 0 < abs(number) < 0.01:
         return one.but(epsilon=abs(number))  # probs + 1e-8 are probabilities
-    grad = one.grad or (isinstance(other, Tensor) and other.grad)
     loss = one.loss or (other.loss if isinstance(other, Tensor) else "")
     logs = {one.applied, getattr(other, "applied", "")} & tensors.LOGS
     if not loss and logs and sign == "*":
@@ -232,7 +231,7 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
         focal = "1 - p"
     elif focal != "weight" or not isinstance(other, Const | Opaque):
         focal = ""
-    changed = one.but(focal=focal, applied="", grad=grad, loss=loss, per=per)
+    changed = one.but(focal=focal, applied="", loss=loss, per=per)
     if sign == "-" and not loss and isinstance(other, Tensor | Opaque):
         changed = changed.but(applied="difference")
     return changed.but(features=None) if isinstance(other, Tensor) else changed

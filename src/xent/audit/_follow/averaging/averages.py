@@ -49,8 +49,8 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
         total = Total(entered, term, run.place(node), under=run.under())
         if never_added.of_another_loop(run, term, entered[-1], node):
             return Opaque()
-        _divided_when_added(run, total, node)
-        _graph(run, total, node)
+        _divided_when_added(run, total, term)
+        _graph(run, term, run.place_of_loop(node, entered[-1]))
         return total
     return Total(entered, term, run.place(node), start=zero, under=run.under())
 
@@ -91,7 +91,7 @@ def _added_twice(run: Walk, total: Total, term: Loss, node: ast.AST) -> None:
     if not one or first is node or module is not run.frame.module or total.emptied or term.supposed:
         return
     if total.under == run.under() and _added(first) == _added(node) != "":
-        _, line, _ = module.source.position(getattr(first, "lineno", 1), 0)
+        _, line, _ = module.source.position(first.lineno, 0)  # type: ignore[attr-defined]
         run.report("X410", run.place(node), line=line)
 
 
@@ -101,23 +101,20 @@ def _added(node: ast.AST) -> str:
     return ast.unparse(added) if isinstance(added, ast.expr) else ""
 
 
-def _graph(run: Walk, total: Total, node: ast.AST) -> None:
+def _graph(run: Walk, term: Loss, place: Place) -> None:
     """X408: the tensor itself is added, with its graph."""
-    term = total.term
-    if not isinstance(term, Loss) or not term.grad or run.without_grad or term.supposed:
+    if not term.grad or run.without_grad or term.supposed:
         return
-    place = run.place_of_loop(node, total.loops[-1])
     pending = run.report("X408", place, losses=(term.place,))
     pending.facts["needs"] = term.backward  # no finding where only the sum is differentiated
 
 
-def _divided_when_added(run: Walk, total: Total, node: ast.AST) -> None:
+def _divided_when_added(run: Walk, total: Total, term: Loss) -> None:
     """Judge a loss that was divided before it was added, which is dividing the total."""
-    term = total.term
-    if isinstance(term, Loss):
-        for divisor, place in term.over:
-            if loops.counts(divisor, total.loops[-1]):
-                judge(run, total, term, loops.counts(divisor, total.loops[-1]), divisor, place)
+    for divisor, place in term.over:
+        counted = loops.counts(divisor, total.loops[-1])
+        if counted:
+            judge(run, total, term, counted, divisor, place)
 
 
 def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Mean:
@@ -303,7 +300,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         run.report("X401", place, losses=(term.place,), level=level, **facts)
     elif term.scale == 0:
         _batch_means(run, term, loop, place, _where(term))
-    elif term.scale == 2 and term.by_hand:
+    elif term.scale == 2:
         run.report(
             "X403",
             place,
