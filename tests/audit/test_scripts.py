@@ -34,8 +34,8 @@ criterion = nn.CrossEntropyLoss()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
 """
-FAMILIES = ("averaging", "means", "links", "others", "unread", "idioms")  # idioms: public
-FAMILIES += ("python", "classes", "layers", "flow", "modes", "right", "files")
+FAMILIES = ("averaging", "means", "totals", "windows", "rounds", "links", "others", "unread")
+FAMILIES += ("idioms", "python", "classes", "layers", "flow", "modes", "right", "files")
 
 
 def scripts():

@@ -109,7 +109,7 @@ AVERAGING_RULES = (
         seen_by="S",
         level="error",
         message="{name} is divided as if it were a total, but {what}",
-        fix="{name} += loss.item() * {size}    # in the loop",
+        fix="{total} += loss.item() * {size}    # in the loop",
         wrong="val_loss = 0\nfor x, y in loader:\n    loss = criterion(model(x), y)\n"
         "print(val_loss / len(loader))",
         right="val_loss = 0\nfor x, y in loader:\n    val_loss += criterion(model(x), y).item()\n"

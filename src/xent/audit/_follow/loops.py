@@ -61,11 +61,11 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
         kind = "range"
         last = inner.args[1] if len(inner.args) > 1 else inner.args[0] if inner.args else None
         stride = inner.args[2] if len(inner.args) > 2 else None
-        if stride is not None and not (isinstance(stride, Const) and stride.value in (1, -1)):
+        if stride not in (None, Const(1), Const(-1)):
             step = stride
         if step is None and isinstance(last, Length):
             inner = last.of
-        elif step is not None and isinstance(last, Length):
+        elif isinstance(last, Length):
             kind, inner = "slices", last.of
         elif step is not None and (short := _one_short(last)) is not None:
             kind, inner = "slices", short
@@ -100,8 +100,6 @@ def of_method(run: Walk, instance: Instance, name: str, node: ast.AST) -> Value 
 
 def _is_part(source: Value | None) -> bool:
     """Whether what is iterated was made of the batch of a loop that is around."""
-    while isinstance(source, Made) and source.name in ("items", "keys", "values") and source.args:
-        source = source.args[0]
     return isinstance(source, Opaque) and source.batch is not None
 
 
@@ -110,10 +108,8 @@ def over_keys(loop: Loop) -> bool:
     node = loop.node
     if loop.kind != "items" or not isinstance(node, ast.For):
         return False
-    if isinstance(loop.source, Made) and loop.source.name in ("items", "keys", "values"):
-        return True
     over, key = ast.unparse(node.iter), ast.unparse(node.target)
-    return any(
+    return over.endswith((".items()", ".keys()", ".values()")) or any(
         isinstance(part, ast.Subscript)
         and ast.unparse(part.value) == over
         and ast.unparse(part.slice) == key
@@ -243,9 +239,14 @@ def is_batch_size(value: Value) -> bool:
     return isinstance(value, Opaque) and BATCH_SIZE.fullmatch(value.name) is not None
 
 
-def sizes_of(loop: Loop, divisor: Value, node: ast.AST) -> bool:
+def is_nominal(value: Value, loop: Loop | None) -> bool:
+    """Whether a value is the batch_size that a loop's loader was made with, or is called so."""
+    unseen = loop is not None and isinstance(loop.source, Opaque)
+    return (unseen and is_batch_size(value)) or value == nominal(loop)
+
+
+def sizes_of(loop: Loop, divisor: Value, said: ast.AST | None) -> bool:
     """Whether a divisor is the size that a loop's batches have, and is called so."""
-    said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
     name = ast.unparse(said).rpartition(".")[2] if isinstance(said, ast.expr) else ""
     if BATCH_SIZE.fullmatch(name) is None:
         return False
@@ -277,13 +278,8 @@ def all_or_none(loop: Loop, branches: tuple[tuple[int, bool], ...]) -> bool:
         for part in inside
         if isinstance(part, ast.Name | ast.Attribute) and isinstance(part.ctx, ast.Store)
     }
-    for branch, _ in branches:
-        parts = list(ast.walk(tests[branch])) if branch in tests else []
-        if not parts or not all(isinstance(part, FIXED) for part in parts):
-            return False
-        if any(isinstance(p, ast.Name | ast.Attribute) and ast.unparse(p) in stored for p in parts):
-            return False
-    return True
+    parts = [part for branch, _ in branches for part in ast.walk(tests.get(branch, loop.node))]
+    return all(isinstance(part, FIXED) and ast.unparse(part) not in stored for part in parts)
 
 
 # What a condition is made of that no round changes, if it does not set the names in it.
@@ -331,8 +327,11 @@ def is_batches(loop: Loop) -> bool:
     if loop.kind == "slices":
         return True
     if loop.kind == "range":
-        return loop.source is not None and isinstance(loop.source, Made | Opaque)
+        return isinstance(loop.source, Made | Opaque | External)
     return loop.kind == "batches"
+
+
+QUOTIENTS = {"/": "fraction", "//": "floor"}
 
 
 def counts(divisor: Value, loop: Loop) -> str:
@@ -361,17 +360,14 @@ def counts(divisor: Value, loop: Loop) -> str:
         if isinstance(source, Made) and divisor.of is source.options.get("sampler"):
             return "samples"
         return ""
-    if isinstance(divisor, Expression) and divisor.operator in ("/", "//"):
-        size = nominal(loop)
-        if size is not None and divisor.right == size and counts(divisor.left, loop) == "samples":
-            return "fraction" if divisor.operator == "/" else "floor"
+    parted = isinstance(divisor, Expression) and QUOTIENTS.get(divisor.operator)
+    if parted and divisor.right == nominal(loop) and counts(divisor.left, loop) == "samples":  # type: ignore[attr-defined]
+        return parted
     if isinstance(divisor, Expression) and divisor.operator == "*":
         parts = [divisor.left, divisor.right]
-        size = nominal(loop)
         for one, other in (parts, parts[::-1]):
-            if counts(one, loop) == "batches" and (
-                (size is not None and other == size) or is_batch_size(other)
-            ):
+            sized = other == nominal(loop) or is_batch_size(other)
+            if sized and counts(one, loop) == "batches":
                 return "padded"
     return ""
 

@@ -97,7 +97,7 @@ class Walk:
         self.modules, self.config, self.walker = modules, config, walker
         self.frames: list[CallFrame] = []
         self.loops: list[Loop] = []
-        self.conditions: list[tuple[ast.If | ast.IfExp | None, Value, bool]] = []
+        self.conditions: list[tuple[ast.If | ast.IfExp, Value, bool]] = []
         self.journals: list[Writes] = []
         self.pending: list[Pending] = []
         self.forwards: list[Forward] = []
@@ -212,7 +212,7 @@ class Walk:
         if len(flat) > 1:
             flat = [v for v in flat if not (isinstance(v, Const) and v.value is None)]
         if len(flat) <= 1:
-            return flat[0] if flat else (values[0] if values else None)
+            return flat[0] if flat else None
         if len(flat) > WIDEST:
             return Opaque("several")
         return Choice(tuple(flat))
@@ -284,4 +284,4 @@ def _added_either_way(one: Total, other: Total) -> Total | None:
             one, other = other, one  # a run is asked for what is less sure
     elif not isinstance(first, Const) or first != second:
         return None
-    return replace(one, under=one.under[:-1], kept=one.kept or other.kept)
+    return replace(one, under=one.under[:-1])

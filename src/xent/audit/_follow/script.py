@@ -261,7 +261,7 @@ def _settled(run: Walk, pending: Pending) -> Finding | None:
     level = pending.level
     if pending.unless:
         return None
-    if pending.rule == "X408" and "needs" in facts:
+    if pending.rule == "X408":
         needs = facts.pop("needs")
         if not needs:
             return None

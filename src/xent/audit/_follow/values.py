@@ -358,7 +358,6 @@ class Total(Value):
     term: Value  # a Loss, a Const, a BatchSize, ...
     place: Place
     emptied: bool = False  # it may have been set to 0 in the loop
-    kept: bool = False  # its graph is kept
     start: Value | None = None
     under: tuple[tuple[int, bool], ...] = ()  # the branches in which it was added
     earlier: Loop | None = None  # of a counter: a loop that ended, which counted it up too
@@ -368,6 +367,5 @@ class Total(Value):
 class Mean(Value):
     """A total that was divided."""
 
-    of: Value
+    of: Total
     divisor: Value
-    loop: Loop | None = None

@@ -7,8 +7,11 @@ the batch is a sum, and a sum divided by it a mean, whoever writes it and in wha
 from __future__ import annotations
 
 import ast
+import operator
 import re
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import averages, counters, never_added, recursions, windows
@@ -19,9 +22,9 @@ from xent.audit._follow.values import (
     Choice,
     Const,
     Expression,
+    External,
     Index,
     Length,
-    Loop,
     Loss,
     Made,
     Mean,
@@ -44,21 +47,22 @@ OPERATORS: dict[type[ast.operator], str] = {
 }
 SIZE = re.compile(r"batch|size|num|count|len|total|^n_|^n$|^bs$|^bsz$|^b$|samples|shape", re.I)
 NUMBERS = (int, float)
+CONSTANTS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
 
 
-def binary(
-    run: Walk,
-    operator: type[ast.operator],
-    left: Value,
-    right: Value,
-    node: ast.AST,
-    *,
-    augmented: bool = False,
-) -> Value:
+def binary(run: Walk, kind: type[ast.operator], left: Value, right: Value, node: ast.AST) -> Value:
     """Return what an operation makes of two values."""
     if isinstance(left, Choice) or isinstance(right, Choice):
-        return _each(run, operator, left, right, node, augmented)
-    sign = OPERATORS.get(operator, "?")
+        return _each(run, kind, left, right, node)
+    sign = OPERATORS.get(kind, "?")
     if isinstance(left, Const) and isinstance(right, Const):
         return _constants(sign, left.value, right.value)
     if sign == "+":
@@ -70,22 +74,15 @@ def binary(
     if sign in ("/", "//"):
         return divide(run, left, right, node, sign)
     if isinstance(left, Tensor):
-        focal = "weight" if sign == "**" and left.focal == "1 - p" else ""
-        loss = "recon" if sign == "**" and left.applied == "difference" else left.loss
-        return left.but(applied="", below=None, focal=focal, loss=loss)
+        focal = "weight" if left.focal == "1 - p" else ""
+        loss = "recon" if left.applied == "difference" else left.loss
+        return left.but(applied="", focal=focal, loss=loss)
     if isinstance(left, Loss):
         return left.but(scale=None, mean_part=False)
     return Expression(sign, left, right)
 
 
-def _each(
-    run: Walk,
-    operator: type[ast.operator],
-    left: Value,
-    right: Value,
-    node: ast.AST,
-    augmented: bool,
-) -> Value:
+def _each(run: Walk, kind: type[ast.operator], left: Value, right: Value, node: ast.AST) -> Value:
     before = len(run.pending)
     results = []
     reports = []
@@ -93,7 +90,7 @@ def _each(
     rights = right.options if isinstance(right, Choice) else (right,)
     for one in lefts:
         for other in rights:
-            results.append(binary(run, operator, one, other, node, augmented=augmented))
+            results.append(binary(run, kind, one, other, node))
             reports.append(run.pending[before:])
             del run.pending[before:]
     if all(reports) and len({r[0].rule for r in reports}) == 1:
@@ -101,32 +98,21 @@ def _each(
     return run.join(results) or Opaque()
 
 
-def _constants(sign: str, left: object, right: object) -> Value:
-    if isinstance(left, str) and isinstance(right, str) and sign == "+":
-        return Const(left + right)
-    if isinstance(left, NUMBERS) and isinstance(right, NUMBERS):
-        try:
-            if sign in "+-*":
-                return Const(
-                    left + right if sign == "+" else left - right if sign == "-" else left * right
-                )
-            if sign == "/":
-                return Const(left / right)
-            if sign == "//":
-                return Const(left // right)
-            if sign == "%":
-                return Const(left % right)
-            if sign == "**" and abs(right) < 64:
-                return Const(left**right)
-        except (ArithmeticError, ValueError, TypeError):
-            pass
+def _constants(sign: str, left: Any, right: Any) -> Value:
+    if sign == "*" and None in (left, right):
+        return Const(None)  # a part of what a mean was, before the first round
+    numbers = isinstance(left, NUMBERS) and isinstance(right, NUMBERS)
+    texts = sign == "+" and isinstance(left, str)
+    with suppress(ArithmeticError, KeyError, TypeError):
+        if texts or (numbers and (sign != "**" or abs(right) < 64)):
+            return Const(CONSTANTS[sign](left, right))
     return Opaque("number")
 
 
 def negative(value: Value) -> Value:
     """Return minus a value."""
     if isinstance(value, Tensor):
-        return value.but(applied="", below=None, loss=value.loss or _negative_log(value))
+        return value.but(applied="", loss=value.loss or _negative_log(value))
     if isinstance(value, Loss):
         return value.but(positive=not value.positive)
     return value
@@ -145,10 +131,8 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         bonus = isinstance(one, Loss) and one.kind == "entropy" and one.positive
         if bonus and isinstance(other, Loss | Opaque) and getattr(other, "kind", "") != "entropy":
             run.report("X801", run.place(node))
-    if isinstance(right, Zero | Total) and isinstance(left, Loss | Const | BatchSize):
+    if isinstance(right, Zero | Total):
         left, right = right, left
-    if isinstance(left, Const) and left.value == 0 and isinstance(right, Loss | Tensor):
-        return right
     if isinstance(left, Zero | Total):
         right = unread_losses.supposed(run, right, node) or right
     if isinstance(left, Zero):
@@ -175,21 +159,17 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         if isinstance(one, Loss):
             if recursions.is_before(other):
                 return recursions.added(run, one)
-            if _number(other) or isinstance(other, Zero):
+            if _number(other):
                 return one
             if run.ran:
                 return one.but(supposed="loss")
-            mean = (
-                one.scale == 0 and not one.assumed and isinstance(other, Opaque | Expression | Made)
-            )
+            mean = one.scale == 0 and not one.assumed
             return one.but(scale=None, mean_part=mean or one.mean_part)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "+")
-    if isinstance(left, Mean) or isinstance(right, Mean):
-        if isinstance(left, Mean) and right == Const(1):
-            averages.one_added_to_mean(run, left, node)
-        return Opaque("mean")
+    if isinstance(left, Mean) and right == Const(1):
+        averages.one_added_to_mean(run, left, node)
     return Expression("+", left, right)
 
 
@@ -197,18 +177,17 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
     parts = {left.kind: left, right.kind: right}
     if "kl" in parts and len(parts) == 2:
         averages.elbo(run, next(p for k, p in parts.items() if k != "kl"), parts["kl"], node)
+    alike = left.scale == right.scale and [n for n, _ in left.over] == [n for n, _ in right.over]
     return left.but(
-        scale=left.scale if left.scale == right.scale else None,
+        scale=left.scale if alike else None,
         kind="loss" if len(parts) == 2 else left.kind,
         features=left.features if left.features == right.features else "",
         loop=right.loop or left.loop,
         grad=left.grad or right.grad,
-        exp=False,
         assumed=left.assumed or right.assumed,
         by_name=left.by_name or right.by_name,
         supposed=next((s for s in ("loss", "sizes") if s in (left.supposed, right.supposed)), ""),
         weighted=False,
-        over=left.over if left.over == right.over else (),
         summands=(*left.summands, right.backward, *right.summands),
     )
 
@@ -231,8 +210,6 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             if one.applied == "sigmoid" and one is right and _is_one(other):
                 return one  # 1 - sigmoid(x) is sigmoid(-x)
             return _with(one, other, "-")
-    if isinstance(left, Total | Mean) or isinstance(right, Total | Mean):
-        return Opaque("difference")
     if isinstance(left, Opaque) and isinstance(right, Opaque) and left.batch and right.batch:
         # An output of unknown code, and what it should have been: squared, a loss by hand.
         return Tensor("difference", batch=left.batch, grad=not run.without_grad)
@@ -244,7 +221,6 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
     number = other.value if _number(other) else None  # type: ignore[attr-defined]
     if sign == "+" and number is not None and 0 < abs(number) < 0.01:
         return one.but(epsilon=abs(number))  # probs + 1e-8 are probabilities
-    grad = one.grad or (isinstance(other, Tensor) and other.grad)
     loss = one.loss or (other.loss if isinstance(other, Tensor) else "")
     logs = {one.applied, getattr(other, "applied", "")} & tensors.LOGS
     if not loss and logs and sign == "*":
@@ -255,9 +231,7 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
         focal = "1 - p"
     elif focal != "weight" or not isinstance(other, Const | Opaque):
         focal = ""
-    changed = one.but(
-        focal=focal, applied="", below=None, place=None, grad=grad, loss=loss, per=per
-    )
+    changed = one.but(focal=focal, applied="", loss=loss, per=per)
     if sign == "-" and not loss and isinstance(other, Tensor | Opaque):
         changed = changed.but(applied="difference")
     return changed.but(features=None) if isinstance(other, Tensor) else changed
@@ -270,7 +244,7 @@ def _is_one(value: Value) -> bool:
 
 
 def _number(value: Value) -> bool:
-    return isinstance(value, Const) and isinstance(value.value, NUMBERS)
+    return isinstance(value, Const | Zero) and isinstance(value.value, NUMBERS)
 
 
 # ---------------------------------------------------------------------- products
@@ -280,30 +254,24 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     """Multiply two values."""
     _focal(run, left, right, node)
     for one, other in ((left, right), (right, left)):
-        if isinstance(one, Loss) and not isinstance(other, Tensor):
+        if isinstance(one, Loss):
             return _scaled(one, other)
     for one, other in ((left, right), (right, left)):
-        if isinstance(one, Total):
-            if _number(other):
-                return one
-            if isinstance(one.term, Loss) and _is_nominal(other, one.loops[-1]):
-                term = one.term.but(nominal=True)
-                return replace(one, term=term)
-            return Opaque("product")
+        if isinstance(one, Total) and isinstance(one.term, Loss):
+            if loops.is_nominal(other, one.loops[-1]):
+                return replace(one, term=one.term.but(nominal=True))
+            return one if _number(other) else Opaque()
         if isinstance(one, Mean):
             counters.multiplied_by_rounds(run, one, other, node)
-            if _number(other):
-                return one
+            return one
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "*")
-    for one, other in ((left, right), (right, left)):
+    for one in (left, right):
         if isinstance(one, Zero):
-            return one if other == Const(1) else recursions.before(run, one)
+            return recursions.before(run, one)
         if recursions.is_before(one):
             return one
-        if isinstance(one, BatchSize) and not _number(other):
-            return Opaque("size")
     return Expression("*", left, right)
 
 
@@ -319,22 +287,17 @@ def _focal(run: Walk, left: Value, right: Value, node: ast.AST) -> None:
 def _scaled(loss: Loss, other: Value) -> Value:
     if loss.accumulated is not None and other == loss.accumulated:
         return loss.but(accumulated=None, weighted=False)
-    if isinstance(other, BatchSize):
-        if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
-            return loss.but(scale=None, mean_part=False)
+    if isinstance(other, BatchSize) and loss.scale is not None and loss.loop in (None, other.loop):
         return loss.but(scale=loss.scale + 1, by_hand=True)
-    if _is_nominal(other, loss.loop) and loss.scale == 0:
+    if loops.is_nominal(other, loss.loop) and loss.scale == 0:
         return loss.but(nominal=True)
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
-    if isinstance(other, Loss):
-        return loss.but(scale=None, weighted=True, mean_part=False)
-    if isinstance(other, Opaque) and not SIZE.search(other.name):
+    named = isinstance(other, Opaque | External)
+    if _is_fraction(other) or (named and not SIZE.search(other.name.rpartition(".")[2])):  # type: ignore[attr-defined]
         return loss.but(weighted=True)
-    if _is_fraction(other):
-        return loss.but(weighted=True)
-    return loss.but(scale=None, weighted=True, mean_part=False)
+    return loss.but(scale=None, mean_part=False)
 
 
 def _is_fraction(value: Value) -> bool:
@@ -343,28 +306,16 @@ def _is_fraction(value: Value) -> bool:
     return any(_number(cap) and 0 < cap.value <= 1 for cap in caps)  # type: ignore[attr-defined]
 
 
-def _is_nominal(other: Value, loop: Loop | None) -> bool:
-    """Whether a value is the batch_size that the loop's loader was made with."""
-    if loop is None:
-        return False
-    if isinstance(loop.source, Opaque) and loops.is_batch_size(other):
-        return True
-    size = loops.nominal(loop)
-    if size is None or (isinstance(size, Const) and size.value in (0, 1)):
-        return False
-    return other == size
-
-
 def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/") -> Value:
     """Divide: of a total, this is where an average is made."""
     if isinstance(left, Total):
         return averages.divided(run, left, right, node)
     if isinstance(left, Mean):
         windows.divided_twice(run, left.of, (left.divisor, right), node)
-        return left if _number(right) else Opaque("quotient")
+        return left
     if isinstance(left, Zero):
         never_added.nothing_added(run, left, right, node)
-        return Opaque("zero")
+        return Opaque()
     if isinstance(left, Loss):
         return _divided_loss(run, left, right, node)
     if isinstance(left, Tensor):
@@ -372,11 +323,11 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
     return Expression(sign, left, right)
 
 
-def _accumulates(run: Walk, loss: Loss, steps: Value, node: ast.AST) -> bool:
+def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
     """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
     loop = loss.loop
     divisor = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
-    if loop is None or not run.is_open(loop) or not isinstance(steps, Const | Opaque):
+    if loop is None:
         return False
     text = ast.unparse(divisor) if isinstance(divisor, ast.expr) else "?"
     found = any(
@@ -387,32 +338,29 @@ def _accumulates(run: Walk, loss: Loss, steps: Value, node: ast.AST) -> bool:
     )
     if found and loss.padding and loss.scale == 0:
         run.report("X409", run.place(node))
-    return found and loss.grad
+    return found
 
 
 def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if left.carried:
         return recursions.divided(run, left, right, run.place(node))
-    if isinstance(right, BatchSize):
-        if left.scale is None or (left.loop is not None and right.loop is not left.loop):
-            return left.but(scale=None, mean_part=False)
+    if isinstance(right, BatchSize) and left.scale is not None and left.loop in (None, right.loop):
         if left.scale == 0 and not left.grad and left.kind != "kl" and not left.weighted:
             averages.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
-    steps = _accumulates(run, left, right, node)
-    if steps:
+    if _accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
     if _number(right):
-        nominal = _is_nominal(right, left.loop)
+        nominal = loops.is_nominal(right, left.loop)
         return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)
-    if isinstance(right, Loss):
-        return left.but(scale=None)
+    if isinstance(right, Loss | BatchSize):
+        return left.but(scale=None, mean_part=False)
     if isinstance(right, Length | Expression | Total | Index):
-        if left.loop is not None and not run.is_open(left.loop):
+        if left.loop not in run.loops:
             never_added.one_batch_divided(run, left, right, node)
-            return Opaque("quotient")
+            return Opaque()
         return left.but(over=(*left.over, (right, run.place(node))))
     if isinstance(right, Opaque) and left.scale == 1:
-        return left.but(scale=0 if _is_nominal(right, left.loop) else None)
+        return left.but(scale=0 if loops.is_nominal(right, left.loop) else None)
     return left.but(weighted=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import counters, never_added, sizes, windows
+from xent.audit._follow.averaging.divisions import Division
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -23,6 +24,7 @@ from xent.audit._follow.values import (
     Loss,
     Mean,
     Opaque,
+    Place,
     Total,
     Value,
     Zero,
@@ -44,14 +46,12 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
             outer = [loop for loop in run.loops if loop not in entered]
             scale = term.scale if all(map(loops.over_keys, entered)) else None
             return term.but(scale=scale, over=(), loop=outer[-1] if outer else None)
-        total = Total(entered, term, run.place(node), start=zero, under=run.under())
-        if never_added.of_another_loop(run, total, node):
-            return Opaque("total")
-        _divided_when_added(run, total, node)
-        _graph(run, total, node)
+        total = Total(entered, term, run.place(node), under=run.under())
+        if never_added.of_another_loop(run, term, entered[-1], node):
+            return Opaque()
+        _divided_when_added(run, total, term)
+        _graph(run, term, run.place_of_loop(node, entered[-1]))
         return total
-    if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
-        return Opaque("total")
     return Total(entered, term, run.place(node), start=zero, under=run.under())
 
 
@@ -69,21 +69,19 @@ def _batches(run: Walk, loop: Loop) -> bool:
 def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> Total | None:
     """Return the total of a list that a loss is appended to."""
     total = Total(entered, term, run.place(node), under=run.under())
-    return None if never_added.of_another_loop(run, total, node) else total
+    return None if never_added.of_another_loop(run, term, entered[-1], node) else total
 
 
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
     """Add another term to a total."""
-    if isinstance(term, Const | Zero):
-        return counters.more(run, total, term) if isinstance(total.term, Const) else total
-    if isinstance(total.term, BatchSize) and isinstance(term, BatchSize):
-        return counters.more(run, total, term)
+    if isinstance(term, Const | Zero | BatchSize):
+        counter = isinstance(total.term, Const | BatchSize)
+        return counters.more(run, total, term) if counter else total
     if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
         _added_twice(run, total, term, node)
-        same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
-        joined = total.term if same else total.term.but(scale=None)
-        return replace(total, term=joined)
-    return Total(total.loops, Opaque("several"), total.place)
+        same = total.term.scale == term.scale
+        return total if same else replace(total, term=total.term.but(scale=None))
+    return Total(total.loops, Opaque(), total.place)
 
 
 def _added_twice(run: Walk, total: Total, term: Loss, node: ast.AST) -> None:
@@ -93,7 +91,7 @@ def _added_twice(run: Walk, total: Total, term: Loss, node: ast.AST) -> None:
     if not one or first is node or module is not run.frame.module or total.emptied or term.supposed:
         return
     if total.under == run.under() and _added(first) == _added(node) != "":
-        _, line, _ = module.source.position(getattr(first, "lineno", 1), 0)
+        _, line, _ = module.source.position(first.lineno, 0)  # type: ignore[attr-defined]
         run.report("X410", run.place(node), line=line)
 
 
@@ -103,43 +101,33 @@ def _added(node: ast.AST) -> str:
     return ast.unparse(added) if isinstance(added, ast.expr) else ""
 
 
-def _graph(run: Walk, total: Total, node: ast.AST) -> None:
+def _graph(run: Walk, term: Loss, place: Place) -> None:
     """X408: the tensor itself is added, with its graph."""
-    term = total.term
-    if not isinstance(term, Loss) or not term.grad or run.without_grad or term.supposed:
-        return
-    place = run.place_of_loop(node, total.loops[-1])
-    if term.backward:  # backward was called already, so the sum is not differentiated
-        run.report("X408", place, losses=(term.place,))
-        total.kept = True
+    if not term.grad or run.without_grad or term.supposed:
         return
     pending = run.report("X408", place, losses=(term.place,))
-    pending.facts["needs"] = term.backward
-    total.kept = True
-    total.term = term.but(grad=True)
+    pending.facts["needs"] = term.backward  # no finding where only the sum is differentiated
 
 
-def _divided_when_added(run: Walk, total: Total, node: ast.AST) -> None:
+def _divided_when_added(run: Walk, total: Total, term: Loss) -> None:
     """Judge a loss that was divided before it was added, which is dividing the total."""
-    term = total.term
-    if isinstance(term, Loss):
-        for divisor, place in term.over:
-            if loops.counts(divisor, total.loops[-1]):
-                judge(run, total, term, loops.counts(divisor, total.loops[-1]), divisor, place)
+    for divisor, place in term.over:
+        counted = loops.counts(divisor, total.loops[-1])
+        if counted:
+            judge(run, total, term, counted, divisor, place)
 
 
-def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
+def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Mean:
     """Divide a total: judge the average that this makes."""
-    before = len(run.pending)
-    mean = _divided(run, total, divisor, node)
-    _mark(run, before, total.term)
-    return mean
+    if isinstance(total.term, Loss):
+        before = len(run.pending)
+        _divided(run, total, total.term, divisor, node)
+        _mark(run, before, total.term)
+    return Mean(total, divisor)
 
 
-def _mark(run: Walk, before: int, term: Value) -> None:
+def _mark(run: Walk, before: int, term: Loss) -> None:
     """Name the loss to a run, and leave to it what was found of one that is supposed to be one."""
-    if not isinstance(term, Loss):
-        return
     for found in run.pending[before:]:
         if term.supposed:
             both = (found.supposed, term.supposed)
@@ -148,33 +136,18 @@ def _mark(run: Walk, before: int, term: Value) -> None:
             found.losses = (term.place,)
 
 
-def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
-    term, loop = total.term, total.loops[-1]
-    if not isinstance(term, Loss):
-        if isinstance(term, (Const, BatchSize)):
-            return Opaque("count")
-        return Mean(total, divisor, loop)
-    place = run.place_of_loop(node, loop)
+def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST) -> None:
+    place = run.place_of_loop(node, total.loops[-1])
     counted = _counted(run, total, divisor, node)
     if not counted:
-        if counters.one_fewer(run, total, divisor, place):
-            return Mean(total, divisor, loop)
-        if isinstance(divisor, Expression) and divisor.operator == "*":
-            windows.divided_twice(run, total, (divisor.left, divisor.right), node)
-        elif not (
-            _powered(run, total, divisor, place)
-            or counters.of_one_batch(run, total, divisor, node, place)
-            or counters.too_many(run, total, divisor, node, place)
-            or counters.of_another_loader(run, total, divisor, place)
-            or counters.of_another_loop(run, total, divisor, place)
-        ):
-            windows.divided(run, total, divisor, node, place)
-        return Mean(total, divisor, loop)
-    if counted == "never reset":
+        before = len(run.pending)
+        for judged in UNCOUNTED:
+            if len(run.pending) == before:
+                judged(run, Division(total, term, divisor, node, place))
+    elif counted == "never reset":
         if not total.emptied:
-            _never_reset(run, total, divisor, place)
-        return Mean(total, divisor, loop)
-    if counted == "one more":
+            _never_reset(run, divisor, place)
+    elif counted == "one more":
         run.report(
             "X403",
             place,
@@ -182,17 +155,20 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
             divisor=f"n + 1: {sizes.name(divisor)} that starts at 1",
             fix="start the counter at 0",
         )
-        return Mean(total, divisor, loop)
-    if counted.startswith("index"):
-        _judge_index(run, total, counted, divisor, place)
-        return Mean(total, divisor, loop)
-    judge(run, total, term, counted, divisor, place)
-    return Mean(total, divisor, loop)
+    elif counted.startswith("index"):
+        _judge_index(run, total, term, int(counted.split()[1]), divisor, place)
+    else:
+        judge(run, total, term, counted, divisor, place)
 
 
 def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
+    if isinstance(divisor, Expression) and divisor.operator == "*":
+        parts = divisor.left, divisor.right
+        for one, other in (parts, parts[::-1]):
+            if loops.is_nominal(other, loop) and _counted(run, total, one, node) == "batches":
+                return "padded"
     if isinstance(divisor, Total):
         if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
             return ""
@@ -202,10 +178,7 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
             return "batches" if divisor.term.value == 1 else ""
         if isinstance(divisor.term, BatchSize):
             return "samples"
-        size = loops.nominal(loop)
-        if size is None and isinstance(loop.source, Opaque) and loops.is_batch_size(divisor.term):
-            return "padded"
-        return "padded" if size is not None and divisor.term == size else ""
+        return "padded" if loops.is_nominal(divisor.term, loop) else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]
     anew = windows.set_anew(outer[-1], loop, node) if outer else ""
     if anew == "sometimes":
@@ -214,73 +187,88 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
         return ""  # added in some rounds only
     if isinstance(divisor, Index):
         if divisor.loop is not loop or (outer and not anew):
-            return "never reset" if outer and divisor.loop is loop and _again(loop) else ""
+            return (
+                "never reset" if outer and divisor.loop is loop and loops.is_batches(loop) else ""
+            )
         return f"index {divisor.offset}"
     counted = loops.counts(divisor, loop)
-    if not counted and isinstance(divisor, Const):
-        whole = sizes.samples(run, loop)
-        counted = "samples" if whole is not None and divisor.value == whole else ""
+    if isinstance(divisor, Const) and divisor.value == sizes.samples(run, loop):
+        counted = "samples"
     if counted and total.loops[:-1] and not anew:
-        return "never reset" if outer and _again(loop) else ""
+        return "never reset" if outer and loops.is_batches(loop) else ""
     return counted
 
 
-def _powered(run: Walk, total: Total, divisor: Value, place: object) -> bool:
+def _powered(run: Walk, division: Division) -> None:
     """X403: a total is divided by a power of what it should be divided by."""
-    power = isinstance(divisor, Expression) and divisor.operator == "**"
-    counted = power and loops.counts(divisor.left, total.loops[-1])  # type: ignore[attr-defined]
-    if counted:
-        run.report(
-            "X403",
-            place,  # type: ignore[arg-type]
-            count=f"all {counted}'",
-            divisor=f"a power of {sizes.name(divisor.left)}",  # type: ignore[attr-defined]
-            fix="(total / count) ** power: ** binds tighter than /",
-        )
-    return bool(counted)
+    divisor = division.divisor
+    if isinstance(divisor, Expression) and divisor.operator == "**":
+        counted = loops.counts(divisor.left, division.loop)
+        if counted:
+            run.report(
+                "X403",
+                division.place,
+                count=f"all {counted}'",
+                divisor=f"a power of {sizes.name(divisor.left)}",
+                fix="(total / count) ** power: ** binds tighter than /",
+            )
 
 
-def _again(loop: Loop) -> bool:
-    """Whether a loop is one over batches that an outer loop enters again and again."""
-    return loops.is_batches(loop) and loop.kind != "slices"
+def _by_product(run: Walk, division: Division) -> None:
+    divisor = division.divisor
+    if isinstance(divisor, Expression) and divisor.operator == "*":
+        by = divisor.left, divisor.right
+        windows.divided_twice(run, division.total, by, division.node)
 
 
-def _never_reset(run: Walk, total: Total, divisor: Value, place: object) -> None:
+# What may be wrong about a divisor that does not count what is added: the first that is, is told.
+UNCOUNTED = (
+    _by_product,
+    _powered,
+    counters.one_fewer,
+    counters.of_one_batch,
+    counters.too_many,
+    counters.of_another_loader,
+    counters.of_another_loop,
+    windows.of_steps,
+    windows.of_rounds,
+)
+
+
+def _never_reset(run: Walk, divisor: Value, place: Place) -> None:
     run.report(
         "X403",
-        place,  # type: ignore[arg-type]
+        place,
         count="since it is not set to 0 in each round of the outer loop, all rounds'",
         divisor=f"{sizes.name(divisor)}, which counts one round",
         fix="set the total to 0 at the start of each round",
     )
 
 
-def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object) -> None:
+def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: Place) -> None:
     """Judge an average by what is added up and what its divisor counts."""
     before = len(run.pending)
     _judge(run, total, term, counted, divisor, place)
     _mark(run, before, term)
 
 
-def _judge(
-    run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object
-) -> None:
+def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: Place) -> None:
     loop = total.loops[-1]
     facts = {"divisor": sizes.name(divisor), "size": "len(x)"}
     if term.exp:
         if counted == "batches":
-            run.report("X405", place, losses=(term.place,))  # type: ignore[arg-type]
+            run.report("X405", place, losses=(term.place,))
         return
     if term.accumulated is not None and counted == "batches" and term.scale == 0:
         run.report(
             "X403",
-            place,  # type: ignore[arg-type]
+            place,
             count="each loss was divided by the steps of accumulation already; such",
             divisor=f"{sizes.name(divisor)}, which counts all batches",
             fix="total += loss.item() * accumulation_steps",
         )
         return
-    if term.mean_part and term.scale is None and counted == "batches":
+    if term.mean_part and counted == "batches":
         _batch_means(run, term, loop, place, "")  # whatever was added to the mean
     if term.scale is None or sizes.batches_of_one(loop):
         return
@@ -292,7 +280,7 @@ def _judge(
         sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
         if (sums and not run.ran) or counted == "sampler" or term.scale != 0:
             return
-    if term.nominal and term.scale == 0:
+    if term.nominal:
         if counted in ("samples", "padded"):
             over = " times the nominal batch size" + _where(term)
             _batch_means(run, term, loop, place, over)
@@ -300,7 +288,7 @@ def _judge(
     if counted == "sampler":
         run.report(
             "X403",
-            place,  # type: ignore[arg-type]
+            place,
             count="the sampler's",
             divisor=f"{sizes.name(divisor)}, which counts the whole data set",
             fix="divide by len(loader.sampler)",
@@ -309,21 +297,21 @@ def _judge(
         level = "warning" if term.assumed else None
         facts["over"] = f"{_where(term)}," if term.assumed else ""
         facts["supposed"] = "loss" if term.by_name else ""
-        run.report("X401", place, losses=(term.place,), level=level, **facts)  # type: ignore[arg-type]
-    elif term.scale == 0 and counted == "batches":
+        run.report("X401", place, losses=(term.place,), level=level, **facts)
+    elif term.scale == 0:
         _batch_means(run, term, loop, place, _where(term))
-    elif term.scale == 2 and term.by_hand and counted in ("samples", "batches", "padded"):
+    elif term.scale == 2:
         run.report(
             "X403",
-            place,  # type: ignore[arg-type]
+            place,
             count="sums over each batch, multiplied by its size once more: such",
             divisor=sizes.name(divisor),
             fix="total += loss.item()    # it is a sum already",
         )
-    elif term.scale == 1 and term.by_hand and counted == "batches":
+    elif term.by_hand and counted == "batches":
         run.report(
             "X403",
-            place,  # type: ignore[arg-type]
+            place,
             count="sums of each batch's",
             divisor=f"{sizes.name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
@@ -337,7 +325,7 @@ def _judge(
     ):
         run.report(
             "X403",
-            place,  # type: ignore[arg-type]
+            place,
             count="whole batches'",
             divisor=f"{sizes.name(divisor)}, which counts what drop_last leaves out as well",
             fix="count what is added: n += len(x); then total / n",
@@ -352,7 +340,7 @@ def _where(term: Loss) -> str:
     return f", where `{term.assumed}` averages a batch as PyTorch's losses do"
 
 
-def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
+def _batch_means(run: Walk, term: Loss, loop: Loop, place: Place, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
     asked = loop.kind == "while" and run.ran
     if not (loops.is_batches(loop) or asked) or loops.left_early(loop):
@@ -366,21 +354,20 @@ def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) ->
     # A run sees the sum of each batch, where a line divides it by the batch.
     by_hand = term.features == "sum" and not term.assumed and not term.supposed
     about = () if by_hand else (term.place,)
-    run.report("X402", place, losses=about, **facts)  # type: ignore[arg-type]
+    run.report("X402", place, losses=about, **facts)
 
 
-def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: object) -> None:
+def _judge_index(
+    run: Walk, total: Total, term: Loss, offset: int, divisor: Value, place: Place
+) -> None:
     """Divide by the number of a round: right where it counts from 1."""
-    loop, offset = total.loops[-1], int(counted.split()[1])
-    term = total.term
     if offset == 1:
-        if isinstance(term, Loss) and not run.is_open(loop):
+        if not run.is_open(total.loops[-1]):
             judge(run, total, term, "batches", divisor, place)
-        return
-    if not windows.emptied_here(run, total) and not total.emptied:
+    elif not total.emptied:
         run.report(
             "X403",
-            place,  # type: ignore[arg-type]
+            place,
             count="k + 1",
             divisor="k, an index that starts at 0" if offset == 0 else f"the index and {offset}",
             fix="divide by (index + 1), or enumerate(loader, 1)",
@@ -393,7 +380,7 @@ def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
     name = node.left.left if _is_sum_of_quotient(node) else None  # type: ignore[attr-defined]
     if name is None or "loss" not in ast.unparse(name).lower():
         return
-    if not isinstance(total, Total) or isinstance(total.term, Loss | Const | BatchSize):
+    if isinstance(total.term, Loss | Const | BatchSize):
         return  # of a loss, the division itself was told
     if isinstance(index, Index) and index.offset == 0 and index.loop is total.loops[-1]:
         run.report(

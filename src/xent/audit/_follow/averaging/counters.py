@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import sizes, windows
+from xent.audit._follow.averaging.divisions import Division
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -23,7 +24,6 @@ from xent.audit._follow.values import (
     Made,
     Mean,
     Opaque,
-    Place,
     Total,
     Value,
     Zero,
@@ -41,111 +41,108 @@ def more(run: Walk, counter: Total, term: Value) -> Value:
     return Total(counter.loops, Opaque("count"), counter.place)
 
 
-def too_many(run: Walk, total: Total, counter: Value, node: ast.AST, place: Place) -> bool:
+def too_many(run: Walk, division: Division) -> None:
     """X403: a counter holds rounds of which the total has no losses."""
+    total, counter = division.total, division.divisor
     if not isinstance(counter, Total) or counter.emptied or total.emptied:
-        return False
+        return
     if counter.under != total.under or not (
         counter.term == Const(1) or isinstance(counter.term, BatchSize)
     ):
-        return False
-    if counter.earlier is not None and counter.loops == total.loops:
-        _report(run, place, "one loop's", "a counter that an earlier loop counts up as well")
-        return True
-    outer = counter.loops[: -len(total.loops)]
-    if not outer or counter.loops[len(outer) :] != total.loops or run.is_open(total.loops[-1]):
-        return False
-    name = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
-    if not isinstance(name, ast.Name) or not all(_kept(run, loop, name.id) for loop in outer):
-        return False
-    _report(run, place, "one round's", "a counter that is not set to 0 in each round")
-    return True
+        return
+    count, why = "one loop's", "a counter that an earlier loop counts up as well"
+    if counter.earlier is None or counter.loops != total.loops:
+        outer, name = counter.loops[: -len(total.loops)], division.said
+        if not outer or (*outer, *total.loops) != counter.loops or run.is_open(division.loop):
+            return
+        if not isinstance(name, ast.Name) or not all(_kept(run, loop, name.id) for loop in outer):
+            return
+        count, why = "one round's", "a counter that is not set to 0 in each round"
+    fix = "set the counter to 0 wherever the total is"
+    run.report("X403", division.place, count=count, divisor=why, fix=fix)
 
 
-def one_fewer(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
+def one_fewer(run: Walk, division: Division) -> None:
     """X403: the losses of all batches are divided by one fewer than there are batches."""
-    loop, less = total.loops[-1], isinstance(divisor, Expression) and divisor.operator == "-"
-    if not less or divisor.right != Const(1) or total.loops[:-1]:  # type: ignore[attr-defined]
-        return False
-    whole = loop.kind == "batches" and not run.is_open(loop) and not loops.may_leave(loop)
-    if not whole or loops.counts(divisor.left, loop) != "batches":  # type: ignore[attr-defined]
-        return False
-    if len(total.under) > loop.depth or total.emptied:
-        return False  # added in some rounds only
+    total, divisor, loop = division.total, division.divisor, division.loop
+    if not isinstance(divisor, Expression) or divisor.operator != "-":
+        return
+    if divisor.right != Const(1) or loops.counts(divisor.left, loop) != "batches":
+        return
+    some = loops.may_leave(loop) or len(total.under) > loop.depth  # added in some rounds only
+    if loop.kind != "batches" or some or run.is_open(loop) or total.loops[:-1] or total.emptied:
+        return
     run.report(
         "X403",
-        place,
+        division.place,
         count="all batches'",
         divisor="one fewer than there are",
         fix="divide by the number of batches: len(loader)",
     )
-    return True
 
 
-def of_another_loader(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
+def of_another_loader(run: Walk, division: Division) -> None:
     """X403: one of two loaders counts, where there are as many rounds as the shorter has."""
-    rounds = total.loops[-1].source
-    if not isinstance(rounds, Made) or rounds.name not in ("min", "max") or len(rounds.args) < 2:
-        return False
-    if not isinstance(divisor, Length) or not any(divisor == one for one in rounds.args):
-        return False
+    rounds, divisor = division.loop.source, division.divisor
+    if not isinstance(rounds, Made) or rounds.name not in ("min", "max"):
+        return
+    if not isinstance(divisor, Length) or divisor not in rounds.args:
+        return
     which = "shorter" if rounds.name == "min" else "longer"
     run.report(
         "X403",
-        place,
+        division.place,
         level="warning",
-        count=f"as many batches' as the {which} loader has",
+        count=f"the {which} loader's number of",
         divisor=f"{sizes.name(divisor)}, which may be another",
         fix=f"divide by {rounds.name}(...), the number of rounds",
     )
-    return True
 
 
-def of_another_loop(run: Walk, total: Total, divisor: Value, place: Place) -> bool:
+def of_another_loop(run: Walk, division: Division) -> None:
     """X403: the index of the loop is by now that of a later loop over other batches."""
-    loop, other = total.loops[-1], divisor.loop if isinstance(divisor, Index) else None
-    if other is None or other in total.loops or not isinstance(total.term, Loss):
-        return False
+    total, loop, divisor = division.total, division.loop, division.divisor
+    if not isinstance(divisor, Index) or divisor.loop in total.loops or total.emptied:
+        return
+    other = divisor.loop
     if any(run.is_open(one) or not loops.is_batches(one) for one in (loop, other)):
-        return False
-    if loops.same(loop.source, other.source) or total.emptied or total.term.scale is None:
-        return False
+        return
+    if loops.same(loop.source, other.source) or division.term.scale is None:
+        return
     run.report(
         "X403",
-        place,
+        division.place,
         level="warning",
         count="one loop's",
         divisor="the index of another loop",
         fix="divide by the number of batches that were added: len(loader)",
     )
-    return True
 
 
-def of_one_batch(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> bool:
+def of_one_batch(run: Walk, division: Division) -> None:
     """X403: the means of all batches are divided by the size of one of them."""
-    term, loop = total.term, total.loops[-1]
-    if not isinstance(term, Loss) or term.scale != 0 or not loops.is_batches(loop):
-        return False
-    if run.is_open(loop) or total.emptied or not loops.sizes_of(loop, divisor, node):
-        return False
+    term, loop = division.term, division.loop
+    if term.scale != 0 or run.is_open(loop) or division.total.emptied:
+        return
+    if not loops.is_batches(loop) or not loops.sizes_of(loop, division.divisor, division.said):
+        return
     run.report(
         "X403",
-        place,
+        division.place,
         count="all batches'",
         divisor="the size of one batch",
         fix="divide by the number of batches: len(loader)",
         level="warning" if term.assumed else None,
     )
-    return True
 
 
 def multiplied_by_rounds(run: Walk, mean: Mean, factor: Value, node: ast.AST) -> None:
     """X403: ``total / n * rounds``, where the total goes over the rounds of an outer loop."""
     total = mean.of
-    if not isinstance(total, Total) or not isinstance(total.term, Loss) or len(total.loops) < 2:
+    if not isinstance(total.term, Loss) or len(total.loops) < 2:
         return
     rounds = total.loops[-2]
-    if rounds.kind == "range" and rounds.source == factor and not run.is_open(rounds):
+    if rounds.source == factor and not run.is_open(rounds):
         run.report(
             "X403",
             run.place(node),
@@ -191,8 +188,3 @@ def _emptied(loop: Loop, name: str) -> bool:
 def _kept(run: Walk, loop: Loop, name: str) -> bool:
     """Whether a loop that is still running never gives a name a new value."""
     return run.is_open(loop) and not windows.assigned(loop.node, name)
-
-
-def _report(run: Walk, place: Place, count: str, divisor: str) -> None:
-    fix = "set the counter to 0 wherever the total is"
-    run.report("X403", place, count=count, divisor=divisor, fix=fix)

@@ -6,37 +6,34 @@ import ast
 
 from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
-from xent.audit._follow.values import Const, Index, Length, Loop, Loss, Total, Value, Zero
+from xent.audit._follow.values import Const, Index, Length, Loop, Loss, Place, Total, Value, Zero
+
+ALONE = "it is that of the last batch alone"
 
 
-def of_another_loop(run: Walk, total: Total, node: ast.AST) -> bool:
+def of_another_loop(run: Walk, term: Loss, loop: Loop, node: ast.AST) -> bool:
     """X407: in each round over batches the last loss of a loop that has ended is added again."""
-    term, loop = total.term, total.loops[-1]
-    if not isinstance(term, Loss) or term.loop is None or term.carried or run.is_open(term.loop):
-        return False
-    if term.loop.frame is not loop.frame or not loop.losses:
-        return False
-    if not all(loops.is_batches(each) and each.kind == "batches" for each in (term.loop, loop)):
-        return False
-    if any(part is term.loop.node for part in ast.walk(loop.node)):
-        return False  # one loss of each loader, of those that the outer loop goes over
-    name, what = "the loss", "in every round it is that of the last batch of the loop before"
-    run.report("X407", run.place(node), name=name, what=what, size="len(x)")
-    return True
+    before = term.loop
+    found = (
+        before is not None
+        and before not in run.loops
+        and before.frame is loop.frame
+        and before.kind == loop.kind == "batches"
+        and loop.losses > 0
+        and not term.carried
+        # One loss of each loader, of those that the outer loop goes over.
+        and before.node not in ast.walk(loop.node)
+    )
+    if found:
+        what = "in every round it is that of the last batch of the loop before"
+        _report(run, run.place(node), what)
+    return found
 
 
 def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> None:
     """X407: after the loop one batch's loss is divided as if it were the total."""
-    if loss.loop is None or not loops.is_batches(loss.loop):
-        return
-    if loops.counts(divisor, loss.loop) in ("batches", "samples"):
-        run.report(
-            "X407",
-            run.place(node),
-            name="the loss",
-            what="it is that of the last batch alone",
-            size="len(x)",
-        )
+    if loss.loop is not None and loops.counts(divisor, loss.loop) in ("batches", "samples"):
+        _report(run, run.place(node), ALONE)
 
 
 def last_divided(run: Walk, loss: Loss) -> None:
@@ -45,19 +42,20 @@ def last_divided(run: Walk, loss: Loss) -> None:
         index = isinstance(divisor, Index) and divisor.loop is loss.loop
         counter = isinstance(divisor, Total) and divisor.loops[-1] is loss.loop
         if index or (counter and divisor.term == Const(1)):  # type: ignore[attr-defined]
-            what = "it is that of the last batch alone"
-            run.report("X407", place, name="the loss", what=what, size="len(x)")
+            _report(run, place, ALONE)
 
 
-def _given(run: Walk, loop: Loop, name: str) -> bool:
-    """Whether a loop without a loss gives a name a value, or another function may."""
-    if not name.isidentifier() or loop.frame is not run.frame:
-        return True
+def _report(run: Walk, place: Place, what: str, name: str = "") -> None:
+    name, total = name or "the loss", name or "total"
+    run.report("X407", place, name=name, total=total, what=what, size="len(x)")
+
+
+def _given(run: Walk, name: str) -> bool:
+    """Whether what a loop without a loss calls may give a name a value."""
     source = run.frame.module.source.tree
-    return any(
-        isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store)
-        for part in ast.walk(loop.node)
-    ) or any(isinstance(part, ast.Global | ast.Nonlocal) for part in ast.walk(source))
+    return not name.isidentifier() or any(
+        isinstance(part, ast.Global | ast.Nonlocal) for part in ast.walk(source)
+    )
 
 
 def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
@@ -69,7 +67,7 @@ def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
     if "loss" in name.lower() and any(
         loops.counts(divisor, loop)
         and loop not in zero.loops
-        and (loop.losses or (loop.kind == "batches" and not _given(run, loop, name)))
+        and (loop.losses or (loop.kind == "batches" and not _given(run, name)))
         for loop in run.past
     ):
-        run.report("X407", run.place(node), name=name, what="nothing is added to it", size="len(x)")
+        _report(run, run.place(node), "nothing is added to it", name)

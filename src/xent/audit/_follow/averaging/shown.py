@@ -23,22 +23,26 @@ PLACEHOLDER = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdfgeiru]|\{([^{}]*)\}")
 SHOWS = frozenset(
     [
         "print",
-        "info",
-        "debug",
-        "warning",
+        "echo",
         "write",
-        "add_scalar",
-        "add_scalars",
-        "log",
-        "log_metric",
-        "log_metrics",
+        "append",
         "update",
+        "log",
+        "debug",
+        "info",
+        "warning",
+        "error",
+        "critical",
+        "exception",
         "set_description",
+        "set_description_str",
         "set_postfix",
         "set_postfix_str",
-        "append",
-        "logging",
-        "echo",
+        "add_scalar",
+        "add_scalars",
+        "log_dict",
+        "log_metric",
+        "log_metrics",
     ]
 )
 
@@ -49,7 +53,7 @@ def value(run: Walk, shown: Value, label: str, node: ast.AST) -> None:
         return
     # What was added to the average is called by the words in front of it, from the last comma on.
     words = re.split(r"[,;|\n]", label)[-1] if label else ""
-    average = AVERAGE.search(words.replace("_", " "))
+    average = AVERAGE.search(words)
     if isinstance(shown, Total):
         _total(run, shown, average, words, node)
     elif isinstance(shown, Loss):
@@ -66,7 +70,7 @@ def _total(
         return
     if average is None or not loops.is_batches(loop) or term.scale is None:
         return
-    run.report("X404", run.place(node), label=repr(label.strip(" :=")[-30:]))
+    run.report("X404", run.place(node), label=repr(_last_words(label)))
 
 
 def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, node: ast.AST) -> None:
@@ -80,11 +84,18 @@ def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, nod
         return
     if loop.kind == "range" or shown.exp or sizes.one_batch(run, loop):
         return
-    beside = f", shown as {label.strip(' :=')[-30:]!r}" if label.strip(" :=") else ""
+    label = _last_words(label)
+    beside = f", shown as {label!r}" if label else ""
     if average is None and loop.trained:
         run.report("X406", run.place(node), label=beside, size="len(x)", level="note")
     elif average is not None or not shown.grad:
         run.report("X406", run.place(node), label=beside, size="len(x)")
+
+
+def _last_words(label: str) -> str:
+    """Return a label, of a long one its end."""
+    label = label.strip(" :=")
+    return label if len(label) <= 30 else "..." + label[-30:].partition(" ")[2]
 
 
 def with_template(
@@ -116,10 +127,10 @@ def arguments(
     if name.rpartition(".")[2] not in SHOWS:
         return
     label = ""
-    for arg in args:
+    for number, arg in enumerate(args, 1):
         if isinstance(arg, Const) and isinstance(arg.value, str):
-            if PLACEHOLDER.search(arg.value) and name not in ("print",):
-                with_template(run, arg.value, args[1:], node)
+            if PLACEHOLDER.search(arg.value) and name != "print":
+                with_template(run, arg.value, args[number:], node)
                 return
             label = arg.value
             continue

@@ -62,8 +62,8 @@ def one_batch(run: Walk, loop: Loop) -> bool:
         return True  # len(x), x.shape[0]
     if isinstance(size, Const) and size.value is None:
         return True
-    whole, most = samples(run, loop), _number(size)
-    return whole is not None and most is not None and whole <= most
+    known = _known(run, loop)
+    return known is not None and known[0] <= known[1]
 
 
 def surely_even(run: Walk, loop: Loop) -> bool:
@@ -73,17 +73,13 @@ def surely_even(run: Walk, loop: Loop) -> bool:
 
 def divides(run: Walk, loop: Loop) -> bool:
     """Whether the size of a batch is known to divide the number of samples."""
-    whole, size = samples(run, loop), _number(loops.nominal(loop))
-    return whole is not None and size is not None and whole % size == 0
+    known = _known(run, loop)
+    return known is not None and known[0] % known[1] == 0
 
 
 def drops_last(loop: Loop) -> bool:
     """Whether a loop's loader is told to leave out a smaller last batch."""
-    source = loop.source
-    if not isinstance(source, Made) or not source.name.endswith("DataLoader"):
-        return False
-    last = source.option("drop_last", 8)
-    return isinstance(last, Const) and last.value is True
+    return isinstance(loop.source, Made) and loop.source.option("drop_last", 8) == Const(True)
 
 
 def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
@@ -91,6 +87,12 @@ def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
         return False  # what a function of the script yields is as even as it makes it
     text = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
     return any(word in text for word in ("loader", "_dl", "dl_", "_iter", "batches", "iterator"))
+
+
+def _known(run: Walk, loop: Loop) -> tuple[int, int] | None:
+    """Return the numbers of samples and of those in a batch, as it is or by default."""
+    whole, number = samples(run, loop), _number(loops.nominal(loop))
+    return (whole, number) if whole is not None and number is not None else None
 
 
 def _number(size: Value | None) -> int | None:
@@ -118,14 +120,12 @@ def samples(run: Walk, loop: Loop) -> int | None:
     length = data.parts.get("length") if isinstance(data, Opaque) else _of_subset(data)
     if isinstance(length, Const) and isinstance(length.value, int):
         return length.value
-    if isinstance(data, Made):
-        sizes = KNOWN_SIZES.get(data.name.rpartition(".")[2])
-        train = data.option("train", 1)
-        if sizes and "torchvision" in data.name:
-            if train is None or (isinstance(train, Const) and train.value is True):
-                return sizes[0]
-            if isinstance(train, Const) and train.value is False:
-                return sizes[1]
+    if isinstance(data, Made) and data.name.startswith("torchvision."):
+        kind = data.name.rpartition(".")[2]
+        train, test = KNOWN_SIZES.get(kind, (None, None))
+        part = data.option("split" if kind == "SVHN" else "train", 1) or Const(True)
+        which = part.value if isinstance(part, Const) else None
+        return {True: train, "train": train, False: test, "test": test}.get(which)
     return None
 
 
@@ -140,10 +140,12 @@ def _of_subset(data: Value | None) -> Value | None:
 
 def last_batch(run: Walk, loop: Loop) -> str | None:
     """Say how many batches of which size there are, where it is known."""
-    whole, size = samples(run, loop), _number(loops.nominal(loop))
-    if whole is None or size is None:
+    known = _known(run, loop)
+    if known is None:
         return None
-    return f"{whole // size} batches of {size}, 1 of {whole % size}"
+    whole, size = known
+    word = "batch" if whole // size == 1 else "batches"
+    return f"{whole // size} {word} of {size}, 1 of {whole % size}"
 
 
 def name(value: Value) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
+from xent.audit._follow.averaging.divisions import Division
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Const,
@@ -11,7 +13,6 @@ from xent.audit._follow.values import (
     Index,
     Loop,
     Loss,
-    Opaque,
     Place,
     Total,
     Value,
@@ -19,27 +20,19 @@ from xent.audit._follow.values import (
 )
 
 
-def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> None:
-    """Judge a total that is divided by a constant inside the loop, every so many rounds."""
-    loop = total.loops[-1]
-    if not isinstance(divisor, Const | Opaque) or not run.is_open(loop) or len(total.loops) > 2:
+def of_rounds(run: Walk, division: Division) -> None:
+    """X403: a total is divided every so many rounds, by their number or by another one."""
+    place, node, loop, divisor = division.place, division.node, division.loop, division.divisor
+    found = _every(run, loop) if _is_mean(division) else None
+    if found is None:
         return
-    term = total.term
-    if not isinstance(term, Loss) or term.scale != 0 or term.weighted or total.emptied:
-        return
-    found = _every(run, loop)
-    if _of_steps(run, total, divisor, node, place) or found is None:
-        return
-    branch, every, remainder, offset, skips = found
-    if isinstance(every, Const) and isinstance(divisor, Const) and every != divisor:
-        if emptied_in(branch, node):
-            _report(run, place, f"{every.value}", f"{divisor.value}", f"/ {every.value}")
-        return
+    branch, every, starts, skips = found
+    emptied = emptied_in(branch, node)
     if every != divisor:
-        return
-    first = _first_round(every, remainder, offset, skips)
-    if not emptied_in(branch, node):
-        if isinstance(branch, ast.If) and _plain_name(node) and not _emptied_elsewhere(loop, node):
+        if emptied and isinstance(every, Const) and isinstance(divisor, Const):
+            _report(run, place, f"{every.value}", f"{divisor.value}", f"/ {every.value}")
+    elif not emptied:
+        if isinstance(branch, ast.If) and _plain_name(node) and not emptied_in(loop.node, node):
             _report(
                 run,
                 place,
@@ -47,54 +40,50 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place
                 "k: the total is not set to 0 after it is shown",
                 f"{_plain_name(node)} = 0    # after it is shown",
             )
-        return
-    k = str(every.value) if isinstance(every, Const) else "k"
-    if first == "one" and len(total.loops) == 1:
-        _report(
-            run, place, f"in the first window 1 instead of {k}", k, "(i + 1) % k == 0", "warning"
-        )
-    elif first == "one more":
-        _report(run, place, f"in the first window {k} + 1", k, "(i + 1) % k == 0", "warning")
+    elif starts:
+        k = str(every.value) if isinstance(every, Const) else "k"
+        first = f"{k} + 1" if skips else f"1 instead of {k}"
+        _report(run, place, f"in the first window {first}", k, "(i + 1) % k == 0", "warning")
 
 
-def _of_steps(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> bool:
+def _is_mean(division: Division) -> bool:
+    term = division.term
+    return term.scale == 0 and not term.weighted and not division.total.emptied
+
+
+def of_steps(run: Walk, division: Division) -> None:
     """X403: the losses of all rounds are divided by steps, of which several rounds make one."""
-    if not any(truth and emptied_in(branch, node) for branch, _, truth in run.conditions):
-        return False
-    for _, test, truth in reversed(run.conditions):
-        for part in _all(test) if truth else ():
-            if not isinstance(part, Expression) or part.operator not in ("==", "not"):
-                continue
-            rest = part.left
-            if not isinstance(rest, Expression) or rest.operator != "%" or rest.right != divisor:
-                continue
-            steps = rest.left
-            if (
-                isinstance(steps, Total)
-                and steps.term == Const(1)
-                and steps.loops[-1] is total.loops[-1]
-                and len(steps.under) > len(total.under)
-            ):
+    total, node = division.total, division.node
+    shown = any(truth and emptied_in(branch, node) for branch, _, truth in run.conditions)
+    if shown and _is_mean(division):
+        for _, steps, every, _, _ in _whenever(run):
+            if every == division.divisor and _counts_some(steps, total):
                 _report(
                     run,
-                    place,
+                    division.place,
                     "more than k",
                     "k: all rounds are added, and the counter counts some of them",
                     "count what is added: n += 1; then total / n",
                 )
-                return True
-    return False
+                return
 
 
-def divided_twice(run: Walk, total: Value, by: tuple[Value, Value], node: ast.AST) -> None:
+def _counts_some(steps: Value, total: Total) -> bool:
+    """Whether a counter counts some of the rounds in which a loss is added, and not all."""
+    if not isinstance(steps, Total) or steps.term != Const(1):
+        return False
+    return steps.loops[-1] is total.loops[-1] and len(steps.under) > len(total.under)
+
+
+def divided_twice(run: Walk, total: Total, by: tuple[Value, Value], node: ast.AST) -> None:
     """X403: a total is divided by the rounds of its window and by the number of the round."""
-    if not isinstance(total, Total) or not run.is_open(total.loops[-1]):
-        return
     term, loop = total.term, total.loops[-1]
     if not isinstance(term, Loss) or term.scale != 0 or term.weighted or term.nominal:
         return
     for window, number in (by, by[::-1]):
-        if _is_round(number, loop) and window in _windows(run, loop):
+        if _is_round(number, loop) and any(
+            window == every and _is_round(rounds, loop) for _, rounds, every, _, _ in _whenever(run)
+        ):
             inner = getattr(node, "left", None)
             for found in run.pending:  # whatever the first of the two divisions is by itself
                 if found.place[1] is inner and found.rule in ("X402", "X403"):
@@ -112,48 +101,37 @@ def _is_round(value: Value, loop: Loop) -> bool:
     return isinstance(value, Index) and value.loop is loop
 
 
-def _windows(run: Walk, loop: Loop) -> list[Value]:
-    """Return each k of the conditions that hold here and say that a round is the k-th."""
-    found: list[Value] = []
-    for _, test, truth in run.conditions:
-        for part in _all(test) if truth else ():
-            if not isinstance(part, Expression) or part.operator not in ("==", "not"):
-                continue
-            rest = part.left
-            if isinstance(rest, Expression) and rest.operator == "%" and _is_round(rest.left, loop):
-                found.append(rest.right)
-    return found
-
-
 def _report(
     run: Walk, place: Place, count: str, divisor: str, fix: str, level: str | None = None
 ) -> None:
     run.report("X403", place, count=count, divisor=divisor, fix=fix, level=level)
 
 
-def _every(
-    run: Walk, loop: Loop
-) -> tuple[ast.If | ast.IfExp | None, Value, Value, int, bool] | None:
-    """Find the condition ``(i + offset) % every == remainder`` that holds here."""
+Branch = ast.If | ast.IfExp
+
+
+def _whenever(run: Walk) -> Iterator[tuple[Branch, Value, Value, Value, bool]]:
+    """Yield the conditions that hold here and say ``rounds % every == remainder``, nearest first.
+
+    Each with its branch, and whether it is but one part of what that branch asks for.
+    """
     for branch, test, truth in reversed(run.conditions):
-        if not truth:
-            continue
-        parts = _all(test)
+        parts = _all(test) if truth else []
         for part in parts:
-            if not isinstance(part, Expression) or part.operator != "==":
-                continue
-            left, right = part.left, part.right
-            if isinstance(left, Expression) and left.operator == "%":
-                offset = _counts_rounds(left.left, loop)
-                if offset is not None:
-                    return branch, left.right, right, offset, len(parts) > 1
-        for part in parts:  # if not i % every
-            if isinstance(part, Expression) and part.operator == "not":
-                inner = part.left
-                if isinstance(inner, Expression) and inner.operator == "%":
-                    offset = _counts_rounds(inner.left, loop)
-                    if offset is not None:
-                        return branch, inner.right, Const(0), offset, len(parts) > 1
+            if isinstance(part, Expression) and part.operator in ("==", "not"):
+                rest, remainder = part.left, part.right
+                if part.operator == "not":  # if not i % every
+                    remainder = Const(0)
+                if isinstance(rest, Expression) and rest.operator == "%":
+                    yield branch, rest.left, rest.right, remainder, len(parts) > 1
+
+
+def _every(run: Walk, loop: Loop) -> tuple[Branch, Value, bool, bool] | None:
+    """Find the branch that is taken every so many rounds of a loop, and say so of the first."""
+    for branch, rounds, every, remainder, skips in _whenever(run):
+        offset = _counts_rounds(rounds, loop)
+        if offset is not None:
+            return branch, every, remainder == Const(offset) == Const(0), skips
     return None
 
 
@@ -173,23 +151,6 @@ def _all(test: Value) -> list[Value]:
     return [test]
 
 
-def _first_round(every: Value, remainder: Value, offset: int, skips: bool) -> str:
-    """Say how many losses the first window has: "right", "one", "one more" or ""."""
-    if isinstance(remainder, Const) and remainder.value == 0:
-        if offset == 1:
-            return "right"
-        if offset == 0:
-            return "one more" if skips else "one"
-        return ""
-    if isinstance(remainder, Expression) and remainder.operator == "-":
-        same = remainder.left == every and remainder.right == Const(1)
-        return "right" if same and offset == 0 else ""
-    if isinstance(remainder, Const) and isinstance(every, Const):
-        right = (remainder.value - offset) % every.value == every.value - 1
-        return "right" if right else ""
-    return ""
-
-
 def _plain_name(node: ast.AST) -> str:
     left = node.left if isinstance(node, ast.BinOp) else None
     if isinstance(node, ast.AugAssign):
@@ -199,16 +160,9 @@ def _plain_name(node: ast.AST) -> str:
     return ast.unparse(left) if isinstance(left, ast.Name | ast.Attribute | ast.Subscript) else ""
 
 
-def emptied_in(branch: ast.AST | None, node: ast.AST) -> bool:
-    """Whether the total is set to 0 in the branch that shows it."""
-    name = _plain_name(node)
-    if branch is None or not name:
-        return branch is not None and _calls_reset(branch)
-    return assigned(branch, name) or _calls_reset(branch)
-
-
-def _emptied_elsewhere(loop: Loop, node: ast.AST) -> bool:
-    return assigned(loop.node, _plain_name(node)) or _calls_reset(loop.node)
+def emptied_in(inside: ast.AST, node: ast.AST) -> bool:
+    """Whether the total that is shown is set to 0 in a branch or a loop."""
+    return assigned(inside, _plain_name(node)) or _calls_reset(inside)
 
 
 def set_anew(outer: Loop, inner: Loop, node: ast.AST) -> str:
@@ -242,8 +196,3 @@ def _calls_reset(inside: ast.AST) -> bool:
         isinstance(part, ast.Attribute) and part.attr in ("reset", "clear", "zero_", "fill_")
         for part in ast.walk(inside)
     )
-
-
-def emptied_here(run: Walk, total: Total) -> bool:
-    """Whether a total is shown every so many rounds, so that an index does not count it."""
-    return _every(run, total.loops[-1]) is not None and total.emptied

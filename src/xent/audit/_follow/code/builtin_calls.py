@@ -65,7 +65,7 @@ def _first(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AS
     return args[0] if args else next(iter(options.values()), Opaque())
 
 
-def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """max(1, len(loader)): what the guard against zero leaves."""
     others = [a for a in args if not isinstance(a, Const | Zero)]
     guarded = others[0] if len(args) == 2 and len(others) == 1 else None
@@ -74,7 +74,7 @@ def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
         guarded = counted[0] if len(counted) == 1 else None
     if isinstance(guarded, Length | Total | BatchSize | Index):
         return guarded
-    return None
+    return Made("max", args, options, run.place(node))
 
 
 def _number(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:

@@ -196,6 +196,8 @@ def _items(run: Walk, node: ast.Tuple | ast.List | ast.Set) -> Value:
             rest = evaluate(run, part.value)
             if isinstance(rest, Sequence) and rest.items is not None:
                 items += rest.items
+            elif isinstance(rest, Made) and rest.name == "parameters":
+                items.append(rest)
             else:
                 known = False
         else:

@@ -187,7 +187,7 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
         return None
     if isinstance(node.op, ast.Add):
         before = _unknown_start(run, node, node.target, before, value)
-    after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
+    after = arithmetic.binary(run, type(node.op), before, value, node)
     bind(run, node.target, after, node)
     return None
 

@@ -1,0 +1,30 @@
+"""A total of losses that is divided by something: what the judges of wrong divisors are given."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from xent.audit._follow.values import Loop, Loss, Place, Total, Value
+
+
+@dataclass(frozen=True)
+class Division:
+    """A total, what it adds up, what divides it, and where."""
+
+    total: Total
+    term: Loss
+    divisor: Value
+    node: ast.AST
+    place: Place
+
+    @property
+    def loop(self) -> Loop:
+        """The innermost loop whose losses are added up."""
+        return self.total.loops[-1]
+
+    @property
+    def said(self) -> ast.AST | None:
+        """What stands on the right of the division."""
+        node = self.node
+        return node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
