@@ -80,6 +80,8 @@ def divided_twice(run: Walk, total: Total, by: tuple[Value, Value], node: ast.AS
     term, loop = total.term, total.loops[-1]
     if not isinstance(term, Loss) or term.scale != 0 or term.weighted or term.nominal:
         return
+    if not run.is_open(loop):
+        return
     for window, number in (by, by[::-1]):
         if _is_round(number, loop) and any(
             window == every and _is_round(rounds, loop) for _, rounds, every, _, _ in _whenever(run)
