@@ -36,8 +36,9 @@ LOSSES = (
     *("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"),
     *("kl_div", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss"),
     *("gaussian_nll_loss", "ctc_loss", "margin_ranking_loss", "hinge_embedding_loss"),
-    *("triplet_margin_loss", "cosine_embedding_loss", "soft_margin_loss", "multi_margin_loss"),
-    *("multilabel_soft_margin_loss", "multilabel_margin_loss"),
+    *("triplet_margin_loss", "triplet_margin_with_distance_loss", "cosine_embedding_loss"),
+    *("soft_margin_loss", "multi_margin_loss", "multilabel_soft_margin_loss"),
+    "multilabel_margin_loss",
 )
 DROPOUTS = (
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"),

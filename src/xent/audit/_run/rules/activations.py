@@ -10,10 +10,16 @@ from torch import Tensor
 from xent.audit._run.rules import graph
 from xent.audit._run.sites import LossCall, Site
 
-CUTTING = {"Relu": "ReLU", "Relu6": "ReLU", "LeakyRelu": "LeakyReLU", "Tanh": "tanh"}
+SIGMOIDS = ("Sigmoid", "Hardsigmoid")
+CUTTING = {
+    "Relu": "ReLU",
+    "LeakyRelu": "LeakyReLU",
+    "Elu": "LeakyReLU",  # of SELU as well
+    "Gelu": "LeakyReLU",
+    "Tanh": "tanh",
+}
 CUT_EFFECTS = {
     "ReLU": "none can be negative, and where all are cut nothing is learned",
-    "sigmoid": "they lie between 0 and 1, so that no class can be sure",
     "softmax": "they lie between 0 and 1, so that no class can be sure",
     "tanh": "they lie between -1 and 1, so that no class can be sure",
     "LeakyReLU": "negative ones are squeezed",
@@ -60,7 +66,7 @@ def into_cross_entropy(site: Site, call: LossCall) -> None:
         return
     operation, node = graph.last_operation(call.output)
     softmax = operation == "Softmax" or are_probabilities(call.output, axis)
-    rules = {"X101": softmax, "X103": operation == "Sigmoid" and not softmax}
+    rules = {"X101": softmax, "X103": operation in SIGMOIDS and not softmax}
     for rule, found in rules.items():
         fact = site.fact(rule)
         fact.looked += 1
@@ -80,6 +86,8 @@ def named(operation: str, node: object) -> str:
     """Return the activation of a node, "" where it is none."""
     if operation in CUTTING:
         return CUTTING[operation]
+    if operation == "Hardtanh" and getattr(node, "_saved_min_val", None) == 0:
+        return "ReLU"  # ReLU6
     if operation in ("Mul", "NativeDropout", "FusedDropout") and graph.dropped(node):
         return "Dropout"
     return ""
@@ -92,7 +100,7 @@ def cut(site: Site, call: LossCall, activation: str) -> None:
     if not activation:
         return
     fact.found += 1
-    fact.level = "error" if activation in ("ReLU", "softmax", "sigmoid") else "warning"
+    fact.level = "error" if activation in ("ReLU", "softmax") else "warning"
     fact.facts = {"activation": activation, "line": "?", "effect": CUT_EFFECTS[activation]}
     zeros = float((call.output == 0).float().mean())
     fact.seen = fact.seen or spread(call.output) + (f", {zeros:.0%} of them 0" if zeros else "")
@@ -139,13 +147,12 @@ def into_bce(site: Site, call: LossCall) -> None:
         outside = bool(((call.output < 0) | (call.output > 1)).any())
         fact = site.fact("X102")
         fact.looked += operation != "" or outside
-        if operation in ("Sigmoid", "HardSigmoid"):
+        if operation in SIGMOIDS:
             fact.found += 1
             fact.facts = {"line": "?"}
             fact.seen = fact.seen or spread(call.output)
         activation = "softmax" if operation == "Softmax" else named(operation, node)
-        if activation in ("softmax", "ReLU") or operation != "":
-            cut(site, call, activation if activation in ("softmax", "ReLU") else "")
+        cut(site, call, activation if activation in ("softmax", "ReLU") else "")
     elif call.name == "binary_cross_entropy":
         site.fact("X107").looked += 1
         _shared(site, call)

@@ -35,7 +35,7 @@ def ranges(site: Site, call: LossCall) -> None:
         return
     low, high = torch.aminmax(call.target.float())
     fact.found += 1
-    if low >= 0 and high <= 255:
+    if low >= 0 and 2 <= high <= 255:
         fix = f"divide the targets by {float(high):.0f}, or use {_classes(call.name)}"
     else:
         fix = "scale the targets to [0, 1]"
