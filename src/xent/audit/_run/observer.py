@@ -113,14 +113,7 @@ class Observer:
         frame: FrameType,
     ) -> None:
         """Take note of a call of a loss that returned."""
-        try:
-            if function_modes() or dispatch_modes():
-                with unseen():
-                    self._loss(name, names, given, result, frame)
-            else:
-                self._loss(name, names, given, result, frame)
-        except Exception as error:
-            self.failed(name, error)
+        self._unnoticed(name, self._loss, name, names, given, result, frame)
 
     def _unnoticed(self, where: str, work: Callable[..., None], *facts: Any) -> None:
         """Do the work of a watcher: no mode of the script sees it, and no error leaves it."""

@@ -236,7 +236,7 @@ class Patches:
     def _watch_loaders(self) -> None:
         iterator = loader_iterator()
         original: Any = getattr(iterator, "__next__", None)
-        if iterator is None or original is None:
+        if original is None:
             return
         observer = self.observer
         rounds: dict[int, tuple[weakref.ref[Any], Round]] = {}

@@ -88,9 +88,7 @@ def named(operation: str, node: object) -> str:
         return CUTTING[operation]
     if operation == "Hardtanh" and getattr(node, "_saved_min_val", None) == 0:
         return "ReLU"  # ReLU6
-    if operation in ("Mul", "NativeDropout", "FusedDropout") and graph.dropped(node):
-        return "Dropout"
-    return ""
+    return "Dropout" if node is not None and graph.dropped(node) else ""
 
 
 def cut(site: Site, call: LossCall, activation: str) -> None:
