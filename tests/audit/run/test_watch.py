@@ -180,20 +180,6 @@ def test_an_error_inside_a_rule_is_a_line_of_the_report(monkeypatch):
     assert "xent failed: KeyError: 'its own fault'" in said
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_a_batch_given_twice_tells_how_a_loss_reduces(reduction):
-    from xent.audit._run.rules.reductions import of_batch
-
-    state = torch.get_rng_state()
-    output, target = torch.randn(6, 3), torch.randint(0, 3, (6,))
-    noisy = lambda a, b: F.cross_entropy(F.dropout(a, 0.0), b, reduction=reduction)  # noqa: E731
-    before = torch.get_rng_state()
-    assert of_batch(noisy, output, target) == reduction
-    assert torch.equal(torch.get_rng_state(), before)
-    assert of_batch(lambda a, b: (a @ a.T).logsumexp(1).mean(), output, target) == ""
-    torch.set_rng_state(state)
-
-
 def test_a_loss_after_the_training_is_seen():
     fc = nn.Linear(4, 3)
     optimizer = torch.optim.SGD(fc.parameters(), lr=0.1)

@@ -19,6 +19,10 @@ VIEW_NODES = frozenset(
         *("Split", "Unbind"),
     )
 )
+MOVING_NODES = VIEW_NODES.union(
+    ["Diagonal", "Flip", "Gather", "IndexSelect", "MaskedSelect", "Repeat", "Roll", "Rot90"],
+    ["Sort", "Take", "Topk", "Unfold"],
+)
 RESHAPE_NODES = frozenset(["View", "UnsafeView", "ReshapeAlias", "Alias", "Clone", "ToCopy"])
 LINEAR_NODES = frozenset(
     ["Addmm", "Mm", "Linear", "Baddbmm", "Bmm", "Convolution", "MkldnnConvolution"]
@@ -39,8 +43,8 @@ def below(node: Any) -> Any:
 
 
 def made_by(node: Any) -> Any:
-    """Return the node of the last operation that changed values, views left out."""
-    while node is not None and name_of(node) in VIEW_NODES:
+    """Return the node of the last operation that changed values, not only their places."""
+    while node is not None and name_of(node) in MOVING_NODES:
         node = below(node)
     return node
 
