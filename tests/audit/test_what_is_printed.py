@@ -358,11 +358,12 @@ def test_columns_are_those_of_letters_in_every_kind_of_finding(tmp_path):
 
 # https://ipython.readthedocs.io/en/stable/interactive/magics.html, and those of Cython, rpy2 and
 # ipython-sql.
-OTHER_LANGUAGES = (
-    "! HTML R SVG bash cmd cython file html javascript js latex markdown perl pypy python2 ruby "
-    "script sh sql svg sx system writefile"
-).split()
-PYTHON = "capture code_wrap debug prun python python3 time timeit".split()
+OTHER_LANGUAGES = [
+    *("!", "HTML", "R", "SVG", "bash", "cmd", "cython", "file", "html", "javascript", "js"),
+    *("latex", "markdown", "perl", "pypy", "python2", "ruby", "script", "sh", "sql", "svg"),
+    *("sx", "system", "writefile"),
+]
+PYTHON = ["capture", "code_wrap", "debug", "prun", "python", "python3", "time", "timeit"]
 
 
 @pytest.mark.parametrize("magic", OTHER_LANGUAGES + PYTHON)

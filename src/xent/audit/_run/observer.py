@@ -171,7 +171,7 @@ class Observer:
             full = full or not math.isfinite(value)
         grad = result.requires_grad
         every = dict(zip(names, args, strict=False), **options) if full else {}
-        if full and name in ("cross_entropy", "nll_loss") and isinstance(target, Tensor):
+        if full and name in ("cross_entropy", "nll_loss"):
             with unseen():
                 site.counts = not target.is_floating_point()
                 marked = target == every.get("ignore_index", -100)

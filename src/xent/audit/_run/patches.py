@@ -75,7 +75,7 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
             result = original(*args, **kwargs)
         except Exception as error:
             options = dict(zip(names, args, strict=False), **kwargs)
-            observer.refused(name, options, error, sys._getframe(1))
+            observer.refused(name, options, error, sys._getframe())
             raise
         if not passed:
             observer.loss(name, names, (args, kwargs), result, sys._getframe(1))
@@ -106,7 +106,7 @@ def axis_watcher(observer: Observer, original: Watched) -> Watched:
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         if observer.on and not is_compiling():
-            observer.axis(args[1] if len(args) > 1 else kwargs.get("ndim"), sys._getframe(1))
+            observer.axis(args[1] if len(args) > 1 else kwargs.get("ndim"), sys._getframe())
         return original(*args, **kwargs)
 
     return _as(watched, original, lambda: original)
@@ -140,7 +140,7 @@ def backward_watcher(observer: Observer, original: Watched) -> Watched:
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         if observer.on and not is_compiling():
-            observer.backward(args[0] if args else kwargs.get("tensors"), sys._getframe(1))
+            observer.backward(args[0] if args else kwargs.get("tensors"), sys._getframe())
         return original(*args, **kwargs)
 
     return _as(watched, original, lambda: original)
@@ -258,7 +258,7 @@ class Patches:
             if current is None:
                 current = Round(*loader_sizes(self))
                 rounds[id(self)] = weakref.ref(self), current
-                observer.begins(current, sys._getframe(1))
+                observer.begins(current, sys._getframe())
             observer.round = current
             return batch
 

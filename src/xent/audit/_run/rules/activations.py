@@ -69,9 +69,7 @@ def into_cross_entropy(site: Site, call: LossCall) -> None:
     rules = {"X101": softmax, "X103": operation in SIGMOIDS and not softmax}
     for rule, found in rules.items():
         fact = site.fact(rule)
-        fact.looked += 1
-        if found:
-            fact.found += 1
+        if fact.saw(found):
             fact.facts = {"line": "?", "floor": floor(count)}
             fact.seen = fact.seen or f"inputs of {tuple(call.output.shape)}, " + spread(call.output)
     if operation == "LogSoftmax":
@@ -106,9 +104,7 @@ def cut(site: Site, call: LossCall, activation: str) -> None:
 
 def one_class(site: Site, count: int) -> None:
     """X108: softmax of one logit is 1."""
-    fact = site.fact("X108")
-    fact.looked += 1
-    fact.found += count == 1
+    site.fact("X108").saw(count == 1)
 
 
 def into_nll(site: Site, call: LossCall) -> None:
@@ -121,21 +117,19 @@ def into_nll(site: Site, call: LossCall) -> None:
     if operation == "LogSoftmax":
         below, at = graph.last_operation_of(graph.below(node))
         cut(site, call, "softmax" if below == "Softmax" else named(below, at))
-    fact = site.fact("X106")
-    fact.looked += 1
+    what = ""
     if count < 2 or operation == "LogSoftmax":
-        return
-    if operation == "Softmax" or are_probabilities(call.output, axis):
+        pass
+    elif operation == "Softmax" or are_probabilities(call.output, axis):
         what = "probabilities (softmax)"
-    elif bool((call.output > NEAR_ONE).any()) or are_log_probabilities(call.output, axis) > 0.05:
-        if call.reduction == "none":  # it may serve to pick entries
-            return
+    elif call.reduction != "none" and (  # with it, it may serve to pick entries
+        bool((call.output > NEAR_ONE).any()) or are_log_probabilities(call.output, axis) > 0.05
+    ):
         what = "raw logits" if graph.is_linear(call.output.grad_fn) else "other numbers"
-    else:
-        return
-    fact.found += 1
-    fact.facts = {"what": what}
-    fact.seen = fact.seen or spread(call.output)
+    fact = site.fact("X106")
+    if fact.saw(bool(what)):
+        fact.facts = {"what": what}
+        fact.seen = fact.seen or spread(call.output)
 
 
 def into_bce(site: Site, call: LossCall) -> None:
@@ -144,15 +138,13 @@ def into_bce(site: Site, call: LossCall) -> None:
         operation, node = graph.last_operation(call.output)
         outside = bool(((call.output < 0) | (call.output > 1)).any())
         fact = site.fact("X102")
-        fact.looked += operation != "" or outside
-        if operation in SIGMOIDS:
-            fact.found += 1
+        if (operation or outside) and fact.saw(operation in SIGMOIDS):
             fact.facts = {"line": "?"}
             fact.seen = fact.seen or spread(call.output)
         activation = "softmax" if operation == "Softmax" else named(operation, node)
         cut(site, call, activation if activation in ("softmax", "ReLU") else "")
     elif call.name == "binary_cross_entropy":
-        site.fact("X107").looked += 1
+        site.fact("X107").saw(False)
         _shared(site, call)
 
 
@@ -165,8 +157,7 @@ def _shared(site: Site, call: LossCall) -> None:
     if bool((positives <= 1).all()) or not are_probabilities(call.output, axis):
         return
     fact = site.fact("X104")
-    fact.looked += 1
-    fact.found += 1
+    fact.saw(True)
     fact.level = "error"
     effect = "they sum to 1, and targets have several ones in a row, which none can reach"
     fact.facts = {"activation": "softmax", "line": "?", "effect": effect}
@@ -182,8 +173,7 @@ def spread(values: Tensor) -> str:
 def no_axis(site: Site, dimensions: object) -> None:
     """X105: of three dimensions PyTorch takes the first."""
     fact = site.fact("X105")
-    fact.looked += 1
-    fact.found += 1
+    fact.saw(True)
     if dimensions == 3:
         fact.facts = {"effect": "of 3 dimensions it takes axis 0, the batch"}
         fact.level = "error"
