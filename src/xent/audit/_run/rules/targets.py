@@ -121,7 +121,8 @@ def blind_to_order(
 ) -> bool:
     """Whether a loss stays the same when the targets, not the outputs, change places.
 
-    Then each output is compared with every target.
+    Then each output is compared with every target, if not so where both are of one shape: a loss
+    of their means does not ask which belongs to which.
     """
     count = output.numel()
     if count < OUTPUTS_ENOUGH or count != target.numel() or output.shape == target.shape:
@@ -132,7 +133,15 @@ def blind_to_order(
     if not isinstance(value, Tensor) or value.dim():
         return False
     with unseen():
-        again = loss(output, flipped)
+        if not _alike(loss(output, flipped), value):
+            return False
+        try:
+            return not _alike(loss(output.reshape(target.shape), target), value)
+        except (RuntimeError, ValueError, TypeError, IndexError):
+            return True
+
+
+def _alike(again: Tensor, value: Tensor) -> bool:
     return bool(torch.isclose(again, value.detach(), rtol=1e-5, atol=0.0))
 
 
