@@ -354,3 +354,22 @@ def test_columns_are_those_of_letters_in_every_kind_of_finding(tmp_path):
     with pytest.raises(SyntaxError) as caught:
         compile(path.read_text(), "a.py", "exec")
     assert (found.line, found.column) == (caught.value.lineno, caught.value.offset)
+
+
+# https://ipython.readthedocs.io/en/stable/interactive/magics.html, and those of Cython, rpy2 and
+# ipython-sql.
+OTHER_LANGUAGES = [
+    *("!", "HTML", "R", "SVG", "bash", "cmd", "cython", "file", "html", "javascript", "js"),
+    *("latex", "markdown", "perl", "pypy", "python2", "ruby", "script", "sh", "sql", "svg"),
+    *("sx", "system", "writefile"),
+]
+PYTHON = ["capture", "code_wrap", "debug", "prun", "python", "python3", "time", "timeit"]
+
+
+@pytest.mark.parametrize("magic", OTHER_LANGUAGES + PYTHON)
+def test_cells_of_another_language_are_not_read(tmp_path, magic):
+    (path := tmp_path / "nb.ipynb").write_text(
+        notebook(f"%%{magic} -x y\nthis is: no Python", WRONG)
+    )
+    told = [place[:3] for place in places(audit(path))]
+    assert told == [("X000", 1, 2), ("X106", 2, 2)][magic in OTHER_LANGUAGES :]

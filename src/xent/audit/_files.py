@@ -59,7 +59,6 @@ class Ignored:
 
 
 def _walk(root: Path) -> list[Path]:
-    root = root if root.is_absolute() else Path(root)
     rules = [r for folder in reversed(_above(root)) if (r := _read(folder)) is not None]
     return _walk_folder(root, rules)
 
@@ -67,10 +66,12 @@ def _walk(root: Path) -> list[Path]:
 def _above(root: Path) -> list[Path]:
     """Return the folders over one, up to the repository's."""
     found: list[Path] = []
+    if (root / ".git").exists():
+        return found
     for folder in root.resolve().parents:
-        if (folder / ".git").exists() or (root / ".git").exists():
-            return [*found, folder] if not (root / ".git").exists() else []
         found.append(folder)
+        if (folder / ".git").exists():
+            return found
     return []
 
 

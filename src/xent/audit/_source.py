@@ -22,26 +22,12 @@ from typing import Any
 MOST_CODE, MOST_NOTEBOOK = 1 << 20, 50 << 20
 
 IGNORE = re.compile(r"#\s*xent:\s*(ignore-file|ignore)\b(?:\[([^\]]*)\])?")
-WHOLE_CELL = frozenset(
-    [
-        "bash",
-        "sh",
-        "writefile",
-        "file",
-        "html",
-        "HTML",
-        "javascript",
-        "js",
-        "latex",
-        "markdown",
-        "script",
-        "svg",
-        "perl",
-        "ruby",
-        "cython",
-        "sql",
-        "R",
-    ]
+WHOLE_CELL = frozenset(  # magics of IPython whose cell is no Python 3
+    (
+        *("!", "HTML", "R", "SVG", "bash", "cmd", "cython", "file", "html", "javascript", "js"),
+        *("latex", "markdown", "perl", "pypy", "python2", "ruby", "script", "sh", "sql", "svg"),
+        *("sx", "system", "writefile"),
+    )
 )
 
 

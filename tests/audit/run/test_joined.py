@@ -19,9 +19,19 @@ def wrong(model, loader):
     for x, y in loader:
         total += F.mse_loss(model(x), y).item()
     return total / len(loader.dataset)
+def weighed(model, loader, criterion):
+    total = 0.0
+    for x, y in loader:
+        total += criterion(model(x), y).item() * len(x)
+    return total / len(loader.dataset)
 """
 SCRIPT = """\
 import sys
+def weighed(model, loader, criterion):
+    total = 0.0
+    for x, y in loader:
+        total += criterion(model(x), y).item() * len(x)
+    return total / len(loader.dataset)
 sys.path.append(sys.path[0] + "/site-packages")
 from {name} import Whole
 fc, criterion = nn.Linear(4, 3), Whole()
@@ -44,6 +54,7 @@ def test_an_installed_criterion_is_read_and_not_judged(reduction, found, tmp_pat
     report = program.run(script, [], Config()).report
     assert [one.rule for one in report.findings] == found
     assert not any(name in said for said in report.not_followed)
+    assert [said for said in report.not_followed if "train.py" in said]  # the script's own
 
 
 def test_a_call_that_led_to_two_functions_says_nothing(tmp_path):

@@ -121,6 +121,17 @@ def test_the_module_of_a_script_is_named_by_its_own_file(run, tmp_path):
     assert "parts.py:5:12: error X101" in done.stderr
 
 
+def test_a_script_behind_a_link_is_named_as_it_was_given(run, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "own.py").write_text(SCRIPT)
+    (tmp_path / "link.py").symlink_to("sub/own.py")
+    (tmp_path / "folder").symlink_to("sub")
+    for name in ("link.py", "folder/own.py", "./sub/../link.py"):
+        said = run(name).stderr
+        assert said.count("X101") == 1
+        assert f"{Path(name)}:6:1: error X101" in said
+
+
 @pytest.mark.long
 def test_ctrl_c_reports_and_ends_as_python_does(tmp_path):
     code = SCRIPT + "import time\nprint('ready', flush=True)\ntime.sleep(60)\n"

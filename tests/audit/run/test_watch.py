@@ -87,6 +87,28 @@ def test_check_lets_a_loss_of_ones_own_reshape():
     assert not check(loss, torch.randn(8, 1), torch.randn(8), config=Config()).findings
 
 
+def test_check_lets_a_loss_compare_means():
+    loss = lambda a, b: (a.mean() - b.mean()).abs()  # noqa: E731
+    for shape in ((8, 1), (8,)):
+        assert not check(loss, torch.randn(shape), torch.randn(8), config=Config()).findings
+    column = lambda a, b: (a[:, 0:1] - b).abs().mean()  # noqa: E731
+    assert rules(check(column, torch.randn(8, 1), torch.randn(8), config=Config())) == [
+        ("X203", "error")
+    ]
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_check_needs_outputs_whose_order_says_something(n):
+    loss = lambda a, b: (a - b).abs().sum()  # noqa: E731
+    found = check(loss, torch.arange(float(n))[:, None], torch.arange(float(n)), config=Config())
+    assert rules(found) == ([("X203", "error")] if n > 2 else [])
+    for output, target in (
+        (torch.ones(n, 1), torch.arange(float(n))),
+        (torch.arange(float(n))[:, None], torch.ones(n)),
+    ):
+        assert not check(loss, output, target, config=Config()).findings
+
+
 def test_check_finds_what_is_not_finite():
     loss = lambda a, b: (a.log() * b).sum()  # noqa: E731
     output = torch.tensor([0.0, 1.0], requires_grad=True)
@@ -178,20 +200,6 @@ def test_an_error_inside_a_rule_is_a_line_of_the_report(monkeypatch):
     (said,) = report.not_followed
     assert "broken_rule" in said
     assert "xent failed: KeyError: 'its own fault'" in said
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_a_batch_given_twice_tells_how_a_loss_reduces(reduction):
-    from xent.audit._run.rules.reductions import of_batch
-
-    state = torch.get_rng_state()
-    output, target = torch.randn(6, 3), torch.randint(0, 3, (6,))
-    noisy = lambda a, b: F.cross_entropy(F.dropout(a, 0.0), b, reduction=reduction)  # noqa: E731
-    before = torch.get_rng_state()
-    assert of_batch(noisy, output, target) == reduction
-    assert torch.equal(torch.get_rng_state(), before)
-    assert of_batch(lambda a, b: (a @ a.T).logsumexp(1).mean(), output, target) == ""
-    torch.set_rng_state(state)
 
 
 def test_a_loss_after_the_training_is_seen():

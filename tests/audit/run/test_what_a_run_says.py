@@ -4,8 +4,10 @@ test_boundaries.py asks where a rule begins, and the scripts which line it names
 """
 
 import math
+import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,8 +17,9 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import tensor
 
+from xent._signals import ENDING_SIGNALS, end
 from xent.audit import Config, watch
-from xent.audit._run import program
+from xent.audit._run import patches, program, settle
 from xent.audit._run.frames import location
 from xent.audit._run.rules import activations, averages, numerics
 from xent.audit._run.rules.accumulation import Window
@@ -132,9 +135,11 @@ def test_the_axis_that_softmax_takes_by_itself():
 
 
 def test_a_negative_cross_entropy_is_told_with_its_least_value():
-    here, values = site("nll_loss"), tensor([0.5, -1.23456, -0.25])
+    here, values = site(), tensor([0.5, -1.23456, -0.25])
     options = {"input": torch.zeros(3, 2), "target": tensor([0, 1, 0])}
-    numerics.signs(here, LossCall("nll_loss", options, values, "none", []))
+    numerics.signs(here, LossCall("nll_loss", options, values, "none", []))  # picks entries
+    assert not here.facts
+    numerics.signs(here, LossCall("cross_entropy", options, values, "none", []))
     assert here.facts["X604"].facts == {"value": "-1.235"}
 
 
@@ -161,7 +166,12 @@ def test_losses_in_numpy_are_named_where_they_are_code(tmp_path):
 @pytest.mark.parametrize(
     "end",
     ["", "sys.exit(3)", "sys.exit(200)", "sys.exit(256 + 7)", "sys.exit(-1)", "sys.exit('no more')",
-     "sys.exit(True)", "sys.exit((1, 2))", "raise SystemExit", "raise ValueError('é')", "1 / 0"],
+     "sys.exit(True)", "sys.exit((1, 2))", "raise SystemExit", "raise ValueError('é')", "1 / 0",
+     "raise ExceptionGroup('two', [ValueError(1), KeyError(2)])", "raise ValueError(1) from KeyError()",
+     "try: {}[1]\n    finally: {}[2]", "sys.excepthook = lambda *a: print(a[:2], a[2].tb_lineno); 1 / 0",
+     "print(__name__, __file__ == sys.argv[0], sys.path[0], sys.modules['__main__'].last is last)",
+     "import builtins; print(__builtins__ is builtins, __spec__, __cached__, __annotations__, __doc__)",
+     "import signal; print(*map(signal.getsignal, (2, 15)), __loader__.__class__.__name__)"],
 )  # fmt: skip
 def test_a_script_ends_as_under_python(tmp_path, end, capfd):
     """Its exit code, what it prints and where, word by word."""
@@ -172,6 +182,41 @@ def test_a_script_ends_as_under_python(tmp_path, end, capfd):
     code = program.run(script, ["a", "--b"], Config()).code
     seen = capfd.readouterr()
     assert (code, seen.out, seen.err) == (done.returncode, done.stdout, done.stderr)
+
+
+def test_signals_and_warnings_are_pythons_own_while_a_script_runs(tmp_path, capfd):
+    before = {number: signal.signal(number, end) for number in ENDING_SIGNALS}
+    (script := tmp_path / "train.py").write_text(
+        "import signal, sys, warnings\nprint(signal.getsignal(15) is signal.SIG_DFL)\n"
+        "sys.excepthook, sys.argv, sys.path = None, [], []\nwarnings.showwarning = None\n"
+    )
+    held = sys.argv, sys.path[:], sys.excepthook, warnings.showwarning, sys.modules["__main__"]
+    try:
+        assert program.run(script, [], Config()).code == 0
+        assert all(signal.getsignal(number) is end for number in ENDING_SIGNALS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert capfd.readouterr().out == "True\n"
+    after = sys.argv, sys.path[:], sys.excepthook, warnings.showwarning, sys.modules["__main__"]
+    assert after == held
+
+
+@pytest.mark.parametrize("where", ["put", "settled"])
+def test_a_watcher_that_fails_is_told_and_stops_nothing(where, tmp_path, monkeypatch, capfd):
+    (script := tmp_path / "train.py").write_text("import torch\nprint(torch.ones(1).item())\n")
+
+    def fails(*given):
+        raise KeyError("x")
+
+    if where == "put":
+        monkeypatch.setattr(patches.Patches, "put", fails)
+    else:
+        monkeypatch.setattr(settle, "settled", fails)
+    ran = program.run(script, [], Config())
+    assert (ran.code, capfd.readouterr().out) == (0, "1.0\n")
+    (said,) = ran.report.not_followed
+    assert said == "the run (xent failed: KeyError: 'x')"
 
 
 def test_a_run_counts_evaluated_batches_and_steps():

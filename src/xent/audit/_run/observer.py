@@ -116,14 +116,7 @@ class Observer:
         frame: FrameType,
     ) -> None:
         """Take note of a call of a loss that returned."""
-        try:
-            if function_modes() or dispatch_modes():
-                with unseen():
-                    self._loss(name, names, given, result, frame)
-            else:
-                self._loss(name, names, given, result, frame)
-        except Exception as error:
-            self.failed(name, error)
+        self._unnoticed(name, self._loss, name, names, given, result, frame)
 
     def _unnoticed(self, where: str, work: Callable[..., None], *facts: Any) -> None:
         """Do the work of a watcher: no mode of the script sees it, and no error leaves it."""
@@ -181,7 +174,7 @@ class Observer:
             full = full or not math.isfinite(value)
         grad = result.requires_grad
         every = dict(zip(names, args, strict=False), **options) if full else {}
-        if full and name in ("cross_entropy", "nll_loss") and isinstance(target, Tensor):
+        if full and name in ("cross_entropy", "nll_loss"):
             with unseen():
                 site.counts = not target.is_floating_point()
                 marked = target == every.get("ignore_index", -100)

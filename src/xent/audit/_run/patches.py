@@ -37,8 +37,9 @@ LOSSES = (
     *("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"),
     *("kl_div", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss"),
     *("gaussian_nll_loss", "ctc_loss", "margin_ranking_loss", "hinge_embedding_loss"),
-    *("triplet_margin_loss", "cosine_embedding_loss", "soft_margin_loss", "multi_margin_loss"),
-    *("multilabel_soft_margin_loss", "multilabel_margin_loss"),
+    *("triplet_margin_loss", "triplet_margin_with_distance_loss", "cosine_embedding_loss"),
+    *("soft_margin_loss", "multi_margin_loss", "multilabel_soft_margin_loss"),
+    "multilabel_margin_loss",
 )
 DROPOUTS = (
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"),
@@ -76,7 +77,7 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
             result = original(*args, **kwargs)
         except Exception as error:
             options = dict(zip(names, args, strict=False), **kwargs)
-            observer.refused(name, options, error, sys._getframe(1))
+            observer.refused(name, options, error, sys._getframe())
             raise
         if not passed:
             observer.loss(name, names, (args, kwargs), result, sys._getframe(1))
@@ -107,7 +108,7 @@ def axis_watcher(observer: Observer, original: Watched) -> Watched:
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         if observer.on and not is_compiling():
-            observer.axis(args[1] if len(args) > 1 else kwargs.get("ndim"), sys._getframe(1))
+            observer.axis(args[1] if len(args) > 1 else kwargs.get("ndim"), sys._getframe())
         return original(*args, **kwargs)
 
     return _as(watched, original, lambda: original)
@@ -141,7 +142,7 @@ def backward_watcher(observer: Observer, original: Watched) -> Watched:
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         if observer.on and not is_compiling():
-            observer.backward(args[0] if args else kwargs.get("tensors"), sys._getframe(1))
+            observer.backward(args[0] if args else kwargs.get("tensors"), sys._getframe())
         return original(*args, **kwargs)
 
     return _as(watched, original, lambda: original)
@@ -256,7 +257,7 @@ class Patches:
     def _watch_loaders(self) -> None:
         iterator = loader_iterator()
         original: Any = getattr(iterator, "__next__", None)
-        if iterator is None or original is None:
+        if original is None:
             return
         observer = self.observer
         rounds: dict[int, tuple[weakref.ref[Any], Round]] = {}
@@ -278,7 +279,7 @@ class Patches:
             if current is None:
                 current = Round(*loader_sizes(self))
                 rounds[id(self)] = weakref.ref(self), current
-                observer.begins(current, sys._getframe(1))
+                observer.begins(current, sys._getframe())
             observer.round = current
             return batch
 

@@ -89,6 +89,7 @@ def run(script: Path, arguments: Sequence[str], config: Config, steps: int | Non
         try:
             files = [script, *driven(set(sys.modules) - before)]
             found = _read_again(watch.observer, found, files, config, folder)
+            found.not_followed |= dict.fromkeys(watch.failed)
             return Ran(settled(watch.observer, found, config, folder), code, interrupted)
         except Exception as error:
             watch.failed.append(f"the run (xent failed: {type(error).__name__}: {error})")

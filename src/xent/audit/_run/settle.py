@@ -29,9 +29,8 @@ SHARE_ENOUGH = {"X409": 0.3, "X503": 0.5, "X504": 0.5}  # the share of calls tha
 MOSTLY = 0.9
 LEAST_TIMES = {"X409": 2}
 BEHIND = {  # what follows from another finding at the same site
-    "X604": ("X106", "X107", "X201"),
-    "X104": ("X101", "X103", "X106"),
-    "X203": (),
+    "X604": ("X106", "X201"),
+    "X104": ("X101",),
     "X301": ("X303",),
 }
 UNDEFINED = ("X106", "X201", "X303")  # what makes a loss NaN by itself
@@ -331,13 +330,22 @@ class _Joined:
             elif one.rule == "X702":
                 for place in [p for p in trained if self.shown(p.file) == one.path]:
                     steps = len(trained.pop(place).steps)
-                    self.reading.found[key] = replace(one, seen=_stepped(steps))
+                    one = self.reading.found[key] = replace(one, seen=_stepped(steps))
+                if one.seen is None and self._trained_as_it_should_be(one):
+                    del self.reading.found[key]
         for place, fact in evaluated.items():
             if fact.count:
                 self._evaluated(place, fact.event.layer, fact.event.by_hand, fact.count)
         for place, fact in trained.items():
             facts = {"since": "the second round on"}
             self._add("X702", place, None, _stepped(len(fact.steps)), facts)
+
+    def _trained_as_it_should_be(self, one: Finding) -> bool:
+        """Whether steps were made of what X702 is about, no layer of which was in evaluation."""
+        modes = self.observer.modes
+        if not modes.watched or any(self.shown(place.file) == one.path for place in modes.trained):
+            return False
+        return self.observer.steps > 1 and any(site.with_grad > 1 for site in self._about(one))
 
     def _evaluated(self, place: Location, layer: str, by_hand: bool, count: int) -> None:
         drops = layer == "Dropout"

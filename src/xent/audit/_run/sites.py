@@ -56,6 +56,12 @@ class Fact:
     seen: str = ""
     level: str | None = None
 
+    def saw(self, found: bool) -> bool:
+        """Count a call that was looked at; return whether it is one that the rule is about."""
+        self.looked += 1
+        self.found += found
+        return found
+
 
 @dataclass(slots=True)
 class Round:

@@ -96,7 +96,7 @@ def check(
     """Call a loss on one batch, and say what is wrong with the call.
 
     Give the output with its graph, as the model returned it: the graph tells which layer came
-    last. A loss of one's own is called a second time, with the targets in another order.
+    last. A loss of one's own is called again, with the targets in another order.
 
     Parameters
     ----------

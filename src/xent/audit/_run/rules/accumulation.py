@@ -44,18 +44,14 @@ class Window:
         site = known[0][0]
         if any(root[0] is not site for root in known) or "sum" in site.reductions:
             return
-        fact = site.fact("X409")
-        fact.looked += 1
         weights = [weight for _, weight, _ in known]
         shares = [share for _, _, share in known]
-        self.counts.update(weights[:MOST_ROOTS])
-        if max(weights) <= min(weights) * (1 + ALIKE_COUNTS):
-            return
+        self.counts.update(weights)
         of = site.last.round if site.last is not None else None
-        if of is not None and of.ragged and len(self.counts) == 2:
-            return  # full batches, and a smaller last one
-        if max(shares) - min(shares) <= 1e-3 * abs(max(shares)):
-            fact.found += 1
+        last = of is not None and of.ragged and len(self.counts) == 2  # a smaller last batch
+        unlike = max(weights) > min(weights) * (1 + ALIKE_COUNTS) and not last
+        fact = site.fact("X409")
+        if fact.saw(unlike and max(shares) - min(shares) <= 1e-3 * abs(max(shares))):
             fact.seen = fact.seen or (
                 f"{len(known)} micro-batches of one step had "
                 f"{min(weights):,} to {max(weights):,} targets"

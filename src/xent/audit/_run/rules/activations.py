@@ -10,10 +10,16 @@ from torch import Tensor
 from xent.audit._run.rules import graph
 from xent.audit._run.sites import LossCall, Site
 
-CUTTING = {"Relu": "ReLU", "Relu6": "ReLU", "LeakyRelu": "LeakyReLU", "Tanh": "tanh"}
+SIGMOIDS = ("Sigmoid", "Hardsigmoid")
+CUTTING = {
+    "Relu": "ReLU",
+    "LeakyRelu": "LeakyReLU",
+    "Elu": "LeakyReLU",  # of SELU as well
+    "Gelu": "LeakyReLU",
+    "Tanh": "tanh",
+}
 CUT_EFFECTS = {
     "ReLU": "none can be negative, and where all are cut nothing is learned",
-    "sigmoid": "they lie between 0 and 1, so that no class can be sure",
     "softmax": "they lie between 0 and 1, so that no class can be sure",
     "tanh": "they lie between -1 and 1, so that no class can be sure",
     "LeakyReLU": "negative ones are squeezed",
@@ -60,12 +66,10 @@ def into_cross_entropy(site: Site, call: LossCall) -> None:
         return
     operation, node = graph.last_operation(call.output)
     softmax = operation == "Softmax" or are_probabilities(call.output, axis)
-    rules = {"X101": softmax, "X103": operation == "Sigmoid" and not softmax}
+    rules = {"X101": softmax, "X103": operation in SIGMOIDS and not softmax}
     for rule, found in rules.items():
         fact = site.fact(rule)
-        fact.looked += 1
-        if found:
-            fact.found += 1
+        if fact.saw(found):
             fact.facts = {"line": "?", "floor": floor(count)}
             fact.seen = fact.seen or f"inputs of {tuple(call.output.shape)}, " + spread(call.output)
     if operation == "LogSoftmax":
@@ -80,9 +84,9 @@ def named(operation: str, node: object) -> str:
     """Return the activation of a node, "" where it is none."""
     if operation in CUTTING:
         return CUTTING[operation]
-    if operation in ("Mul", "NativeDropout", "FusedDropout") and graph.dropped(node):
-        return "Dropout"
-    return ""
+    if operation == "Hardtanh" and getattr(node, "_saved_min_val", None) == 0:
+        return "ReLU"  # ReLU6
+    return "Dropout" if node is not None and graph.dropped(node) else ""
 
 
 def cut(site: Site, call: LossCall, activation: str) -> None:
@@ -92,7 +96,7 @@ def cut(site: Site, call: LossCall, activation: str) -> None:
     if not activation:
         return
     fact.found += 1
-    fact.level = "error" if activation in ("ReLU", "softmax", "sigmoid") else "warning"
+    fact.level = "error" if activation in ("ReLU", "softmax") else "warning"
     fact.facts = {"activation": activation, "line": "?", "effect": CUT_EFFECTS[activation]}
     zeros = float((call.output == 0).float().mean())
     fact.seen = fact.seen or spread(call.output) + (f", {zeros:.0%} of them 0" if zeros else "")
@@ -100,9 +104,7 @@ def cut(site: Site, call: LossCall, activation: str) -> None:
 
 def one_class(site: Site, count: int) -> None:
     """X108: softmax of one logit is 1."""
-    fact = site.fact("X108")
-    fact.looked += 1
-    fact.found += count == 1
+    site.fact("X108").saw(count == 1)
 
 
 def into_nll(site: Site, call: LossCall) -> None:
@@ -115,21 +117,19 @@ def into_nll(site: Site, call: LossCall) -> None:
     if operation == "LogSoftmax":
         below, at = graph.last_operation_of(graph.below(node))
         cut(site, call, "softmax" if below == "Softmax" else named(below, at))
-    fact = site.fact("X106")
-    fact.looked += 1
+    what = ""
     if count < 2 or operation == "LogSoftmax":
-        return
-    if operation == "Softmax" or are_probabilities(call.output, axis):
+        pass
+    elif operation == "Softmax" or are_probabilities(call.output, axis):
         what = "probabilities (softmax)"
-    elif bool((call.output > NEAR_ONE).any()) or are_log_probabilities(call.output, axis) > 0.05:
-        if call.reduction == "none":  # it may serve to pick entries
-            return
+    elif call.reduction != "none" and (  # with it, it may serve to pick entries
+        bool((call.output > NEAR_ONE).any()) or are_log_probabilities(call.output, axis) > 0.05
+    ):
         what = "raw logits" if graph.is_linear(call.output.grad_fn) else "other numbers"
-    else:
-        return
-    fact.found += 1
-    fact.facts = {"what": what}
-    fact.seen = fact.seen or spread(call.output)
+    fact = site.fact("X106")
+    if fact.saw(bool(what)):
+        fact.facts = {"what": what}
+        fact.seen = fact.seen or spread(call.output)
 
 
 def into_bce(site: Site, call: LossCall) -> None:
@@ -138,16 +138,13 @@ def into_bce(site: Site, call: LossCall) -> None:
         operation, node = graph.last_operation(call.output)
         outside = bool(((call.output < 0) | (call.output > 1)).any())
         fact = site.fact("X102")
-        fact.looked += operation != "" or outside
-        if operation in ("Sigmoid", "HardSigmoid"):
-            fact.found += 1
+        if (operation or outside) and fact.saw(operation in SIGMOIDS):
             fact.facts = {"line": "?"}
             fact.seen = fact.seen or spread(call.output)
         activation = "softmax" if operation == "Softmax" else named(operation, node)
-        if activation in ("softmax", "ReLU") or operation != "":
-            cut(site, call, activation if activation in ("softmax", "ReLU") else "")
+        cut(site, call, activation if activation in ("softmax", "ReLU") else "")
     elif call.name == "binary_cross_entropy":
-        site.fact("X107").looked += 1
+        site.fact("X107").saw(False)
         _shared(site, call)
 
 
@@ -160,8 +157,7 @@ def _shared(site: Site, call: LossCall) -> None:
     if bool((positives <= 1).all()) or not are_probabilities(call.output, axis):
         return
     fact = site.fact("X104")
-    fact.looked += 1
-    fact.found += 1
+    fact.saw(True)
     fact.level = "error"
     effect = "they sum to 1, and targets have several ones in a row, which none can reach"
     fact.facts = {"activation": "softmax", "line": "?", "effect": effect}
@@ -177,8 +173,7 @@ def spread(values: Tensor) -> str:
 def no_axis(site: Site, dimensions: object) -> None:
     """X105: of three dimensions PyTorch takes the first."""
     fact = site.fact("X105")
-    fact.looked += 1
-    fact.found += 1
+    fact.saw(True)
     if dimensions == 3:
         fact.facts = {"effect": "of 3 dimensions it takes axis 0, the batch"}
         fact.level = "error"

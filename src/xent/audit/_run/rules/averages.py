@@ -40,7 +40,7 @@ def quantified(rule: str, site: Site, level: str) -> tuple[bool | None, str]:
         said += f" with {min(one.terms):,} to {max(one.terms):,} targets"
     if not whole:
         return True, said + " so far"
-    if any(cell.unread for cell in one.cells.values()):
+    if any(cell.unread or not math.isfinite(cell.total) for cell in one.cells.values()):
         return True, said
     return True, f"{said}; {_numbers(rule, one)}"
 

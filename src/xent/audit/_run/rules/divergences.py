@@ -13,33 +13,26 @@ def into_kl(site: Site, call: LossCall) -> None:
         return
     _input(site, call)
     mean = site.fact("X302")
-    mean.looked += 1
-    if call.reduction == "mean" and call.output.dim() > 1:
-        mean.found += 1
+    if mean.saw(call.reduction == "mean" and call.output.dim() > 1):
         mean.seen = mean.seen or f"inputs of {tuple(call.output.shape)}"
     logarithm = bool(call.options.get("log_target", False))
     target = site.fact("X303")
-    target.looked += 1
-    if not logarithm and call.target.numel() and bool((call.target < 0).any()):
-        target.found += 1
+    if target.saw(not logarithm and bool((call.target < 0).any())):
         target.seen = target.seen or "targets with " + spread(call.target)
-    swapped = site.fact("X304")
-    swapped.looked += 1
     operation, _ = graph.last_operation(call.target)
-    if not call.output.requires_grad and operation in ("Softmax", "LogSoftmax"):
-        swapped.found += 1
+    learns = operation in ("Softmax", "LogSoftmax")
+    site.fact("X304").saw(not call.output.requires_grad and learns)
 
 
 def _input(site: Site, call: LossCall) -> None:
-    fact = site.fact("X301")
-    fact.looked += 1
     operation, node = graph.last_operation(call.output)
     if operation == "Softmax" or are_probabilities(call.output, call.output.dim() - 1):
         what = "probabilities (softmax)"
     elif operation != "LogSoftmax" and bool((call.output > 1e-3).any()):
         what = "raw logits" if graph.is_linear(node) else "numbers above 0"
     else:
-        return
-    fact.found += 1
-    fact.facts = {"what": what}
-    fact.seen = fact.seen or spread(call.output)
+        what = ""
+    fact = site.fact("X301")
+    if fact.saw(bool(what)):
+        fact.facts = {"what": what}
+        fact.seen = fact.seen or spread(call.output)

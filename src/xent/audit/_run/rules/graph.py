@@ -19,6 +19,10 @@ VIEW_NODES = frozenset(
         *("Split", "Unbind"),
     )
 )
+MOVING_NODES = VIEW_NODES.union(
+    ["Diagonal", "Flip", "Gather", "IndexSelect", "MaskedSelect", "Repeat", "Roll", "Rot90"],
+    ["Sort", "Take", "Topk", "Unfold"],
+)
 RESHAPE_NODES = frozenset(["View", "UnsafeView", "ReshapeAlias", "Alias", "Clone", "ToCopy"])
 LINEAR_NODES = frozenset(
     ["Addmm", "Mm", "Linear", "Baddbmm", "Bmm", "Convolution", "MkldnnConvolution"]
@@ -39,8 +43,8 @@ def below(node: Any) -> Any:
 
 
 def made_by(node: Any) -> Any:
-    """Return the node of the last operation that changed values, views left out."""
-    while node is not None and name_of(node) in VIEW_NODES:
+    """Return the node of the last operation that changed values, not only their places."""
+    while node is not None and name_of(node) in MOVING_NODES:
         node = below(node)
     return node
 
@@ -123,7 +127,7 @@ def _has_positions(shape: list[int], size: int, length: int) -> bool:
 def saved(node: Any) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors that a node keeps for the backward pass."""
     for name in dir(node):
-        if not name.startswith("_saved_") or name.endswith(("sym_sizes", "sizes")):
+        if not name.startswith("_saved_"):
             continue
         try:
             value = getattr(node, name)
@@ -148,12 +152,10 @@ def offset(tensor: Tensor) -> int:
     found = 0
     while node is not None and name_of(node) in VIEW_NODES:
         if name_of(node) == "Slice" and getattr(node, "_saved_dim", None) == 1:
-            start = int(getattr(node, "_saved_start", 0))
-            sizes = sizes_before(node)
-            if 0 < start < 1 << 62:
-                found += start
-            elif start < 0 and sizes is not None:
-                found += sizes[1] + start
+            start, sizes = int(getattr(node, "_saved_start", 0)), sizes_before(node)
+            if start >= 1 << 63:  # counted from the end: PyTorch shows it without its sign
+                start += (sizes[1] if sizes is not None else 0) - (1 << 64)
+            found += max(start, 0)
         node = below(node)
     return found
 

@@ -43,8 +43,6 @@ def refused(site: Site, name: str, options: Mapping[str, Any], error: BaseExcept
     output = options.get("input")
     if name == "binary_cross_entropy" and isinstance(output, Tensor) and output.numel():
         fact = site.fact("X107")
-        fact.looked += 1
-        if bool(((output < 0) | (output > 1)).any()):
-            fact.found += 1
+        if fact.saw(bool(((output < 0) | (output > 1)).any())):
             fact.facts = {"what": "numbers outside [0, 1]"}
             fact.seen = activations.spread(output)

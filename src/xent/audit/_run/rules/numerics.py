@@ -98,11 +98,11 @@ def signs(site: Site, call: LossCall) -> None:
     """X604: a cross-entropy below 0."""
     if call.name not in NEVER_NEGATIVE or not call.result.numel():
         return
+    if call.name == "nll_loss" and call.reduction == "none":  # it may serve to pick entries
+        return
     fact = site.fact("X604")
-    fact.looked += 1
     least = float(call.result.min())
-    if least < -1e-5:
-        fact.found += 1
+    if fact.saw(least < -1e-5):
         fact.facts = {"value": f"{least:.4g}"}
 
 
@@ -113,14 +113,12 @@ def floors(site: Site, call: LossCall) -> None:
         return
     if call.options.get("label_smoothing"):
         return
-    fact = site.fact("X605")
-    fact.looked += 1
     target = call.target.float()
     if bool((target < 0).any()):
         return
     axis = 1 if target.dim() > 1 else 0
     least = float(torch.special.entr(target).sum(axis).mean())
     value = float(call.result)
-    if value < least - 1e-4 * max(1.0, least):
-        fact.found += 1
+    fact = site.fact("X605")
+    if fact.saw(value < least - 1e-4 * max(1.0, least)):
         fact.facts = {"value": f"{value:.4g}", "floor": f"{least:.4g}"}

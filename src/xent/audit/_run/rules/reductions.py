@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +38,16 @@ def real(call: LossCall) -> str:
     if call.options.get("size_average") is not None or call.options.get("reduce") is not None:
         return ""  # it would be warned of again
     rest = {k: v for k, v in call.options.items() if k not in ("input", "target")}
-    return of_batch(lambda a, b: function(a, b, **rest), output, target)
+    twice = torch.cat((output, output)), torch.cat((target, target))
+    SILENCE.on = True
+    try:
+        with unseen():
+            ratio = float(function(*twice, **rest)) / float(function(output, target, **rest))
+    except (RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError):
+        return ""
+    finally:
+        SILENCE.on = False
+    return "mean" if abs(ratio - 1) < SAME_RATIO else "sum" if abs(ratio - 2) < SAME_RATIO else ""
 
 
 @dataclass
@@ -51,23 +59,3 @@ class Silence:
 
 SILENCE = Silence()
 ORIGINALS: dict[str, Callable[..., Tensor]] = {}  # PyTorch's losses as they were before the run
-
-
-def of_batch(criterion: Callable[[Tensor, Tensor], Tensor], output: Tensor, target: Tensor) -> str:
-    """Call a criterion on a batch and on the batch twice over, the random state restored."""
-    state = torch.get_rng_state()
-    SILENCE.on = True
-    try:
-        with unseen():
-            once = float(criterion(output, target))
-            torch.set_rng_state(state)
-            twice = float(criterion(torch.cat((output, output)), torch.cat((target, target))))
-    except (RuntimeError, ValueError, TypeError, IndexError):
-        return ""
-    finally:
-        SILENCE.on = False
-        torch.set_rng_state(state)
-    if not math.isfinite(once) or not math.isfinite(twice) or once == 0:
-        return ""
-    ratio = twice / once
-    return "mean" if abs(ratio - 1) < SAME_RATIO else "sum" if abs(ratio - 2) < SAME_RATIO else ""

@@ -27,15 +27,12 @@ def ranges(site: Site, call: LossCall) -> None:
     soft = call.name == "cross_entropy" and call.target.is_floating_point()
     if not call.target.numel() or not (soft or call.name in BINARY_LOSSES):
         return
+    outside = (call.target < -1e-6) | (call.target > 1 + 1e-3)
     fact = site.fact("X201")
-    fact.looked += 1
-    above = 1 + 1e-3
-    outside = (call.target < -1e-6) | (call.target > above)
-    if not bool(outside.any()):
+    if not fact.saw(bool(outside.any())):
         return
     low, high = torch.aminmax(call.target.float())
-    fact.found += 1
-    if low >= 0 and high <= 255:
+    if low >= 0 and 2 <= high <= 255:
         fix = f"divide the targets by {float(high):.0f}, or use {_classes(call.name)}"
     else:
         fix = "scale the targets to [0, 1]"
@@ -63,8 +60,7 @@ def out_of_range(site: Site, name: str, options: Mapping[str, Any]) -> None:
     if kept.numel() and bool(((kept < 0) | (kept >= count)).any()):
         low, high = int(kept.min()), int(kept.max())
         fact = site.fact("X201")
-        fact.looked += 1
-        fact.found += 1
+        fact.saw(True)
         one_too_many = low == 1 and high == count
         fact.facts = {
             "loss": name,
@@ -81,15 +77,10 @@ def broadcast(site: Site, call: LossCall) -> None:
     if call.name not in POINTWISE_LOSSES:
         return
     output, target = tuple(call.output.shape), tuple(call.target.shape)
-    fact = site.fact("X203")
-    fact.looked += 1
-    if output == target:
-        return
     facts = _shapes(output, target)
-    if math.prod(facts["both"]) <= max(math.prod(output), math.prod(target)):
-        return
-    fact.found += 1
-    fact.facts = dict(facts)
+    fact = site.fact("X203")
+    if fact.saw(math.prod(facts["both"]) > max(math.prod(output), math.prod(target))):
+        fact.facts = dict(facts)
 
 
 def layout(site: Site, call: LossCall) -> None:
@@ -97,8 +88,6 @@ def layout(site: Site, call: LossCall) -> None:
     output = call.output
     if call.name not in ("cross_entropy", "nll_loss") or output.dim() != 3:
         return
-    fact = site.fact("X206")
-    fact.looked += 1
     shape = tuple(output.shape)
     node = output.grad_fn
     if graph.name_of(node) == "LogSoftmax" if node is not None else False:
@@ -114,8 +103,8 @@ def layout(site: Site, call: LossCall) -> None:
         node = graph.below(node)
     if not wrong and shape[1] == shape[2] and _is_product(node):
         wrong = str(shape)
-    if wrong:
-        fact.found += 1
+    fact = site.fact("X206")
+    if fact.saw(bool(wrong)):
         fact.facts = {"output": wrong, "axis": shape[1]}
         fact.seen = fact.seen or f"targets of {tuple(call.target.shape)}; " + spread(output)
 
@@ -132,7 +121,8 @@ def blind_to_order(
 ) -> bool:
     """Whether a loss stays the same when the targets, not the outputs, change places.
 
-    Then each output is compared with every target.
+    Then each output is compared with every target, if not so where both are of one shape: a loss
+    of their means does not ask which belongs to which.
     """
     count = output.numel()
     if count < OUTPUTS_ENOUGH or count != target.numel() or output.shape == target.shape:
@@ -143,15 +133,22 @@ def blind_to_order(
     if not isinstance(value, Tensor) or value.dim():
         return False
     with unseen():
-        again = loss(output, flipped)
+        if not _alike(loss(output, flipped), value):
+            return False
+        try:
+            return not _alike(loss(output.reshape(target.shape), target), value)
+        except (RuntimeError, ValueError, TypeError, IndexError):
+            return True
+
+
+def _alike(again: Tensor, value: Tensor) -> bool:
     return bool(torch.isclose(again, value.detach(), rtol=1e-5, atol=0.0))
 
 
 def broadcast_by_hand(site: Site, output: Tensor, target: Tensor) -> None:
     """X203 in a loss of one's own."""
     fact = site.fact("X203")
-    fact.looked += 1
-    fact.found += 1
+    fact.saw(True)
     fact.facts = dict(_shapes(tuple(output.shape), tuple(target.shape)))
 
 

@@ -44,9 +44,7 @@ def shifts(site: Site, call: LossCall) -> None:
         return
     for rule, verdict in (("X501", "copy"), ("X502", "twice"), ("X207", "wrapped")):
         fact = site.fact(rule)
-        fact.looked += 1
-        if verdict in verdicts and (verdict == "wrapped" or "right" not in verdicts):
-            fact.found += 1
+        if fact.saw(verdict in verdicts and (verdict == "wrapped" or "right" not in verdicts)):
             ids = verdicts[verdict]
             fact.seen = fact.seen or f"ids of {tuple(ids.shape)}, {distinct(ids)} different ones"
 
@@ -109,30 +107,20 @@ def _padding(
     site: Site, call: LossCall, entered: Entered, ids: Tensor, target: Tensor, ignored: int
 ) -> None:
     """X503: trailing runs of one id are targets like any other. X504: it is a token too."""
-    counted = call.reduction in ("mean", "sum")
     weight = call.options.get("weight")
-    fact = site.fact("X503")
-    fact.looked += 1
     given = _without_ignored_end(target, ignored)
     pad = _trailing(given, ignored)
-    if pad is not None and counted:
-        run = _run_lengths(given, pad)
-        free = isinstance(weight, Tensor) and float(weight[pad]) == 0
-        embedded = entered.padding == pad or _trailing(ids, -1) == pad
-        if not free and embedded:
-            fact.found += 1
-            share = float(run.sum()) / target.numel()
-            fact.facts = {
-                "what": f"{pad} ends the rows, and the loss ignores {ignored}",
-                "pad": pad,
-            }
-            fact.seen = fact.seen or f"{share:.0%} of the targets are trailing {pad}"
+    counted = pad is not None and call.reduction in ("mean", "sum")
+    free = counted and isinstance(weight, Tensor) and float(weight[pad]) == 0
+    embedded = entered.padding == pad or _trailing(ids, -1) == pad
+    fact = site.fact("X503")
+    if fact.saw(counted and not free and embedded) and pad is not None:
+        share = float(_run_lengths(given, pad).sum()) / target.numel()
+        fact.facts = {"what": f"{pad} ends the rows, and the loss ignores {ignored}", "pad": pad}
+        fact.seen = fact.seen or f"{share:.0%} of the targets are trailing {pad}"
     if ids.shape == target.shape and ignored >= 0:
-        end = site.fact("X504")
-        end.looked += 1
-        inside = _inside(ids, ignored)
-        if inside:
-            end.found += 1
+        end, inside = site.fact("X504"), _inside(ids, ignored)
+        if end.saw(inside > 0):
             end.seen = end.seen or f"{inside} times {ignored} stands inside the rows of a batch"
 
 
