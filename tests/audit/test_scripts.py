@@ -35,7 +35,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
 """
 FAMILIES = ("averaging", "means", "links", "others", "unread", "idioms")  # idioms: public
-FAMILIES += ("python", "classes", "layers", "flow", "modes", "right", "files", "tensors")
+FAMILIES += ("python", "classes", "layers", "flow", "modes", "right", "files", "tensors", "methods")
 
 
 def scripts():
