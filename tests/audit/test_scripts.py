@@ -34,14 +34,11 @@ criterion = nn.CrossEntropyLoss()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
 """
-FAMILIES = ("averaging", "means", "totals", "windows", "rounds", "links", "others", "unread")
-FAMILIES += ("idioms", "python", "classes", "layers", "flow", "modes", "right", "files")
 
 
 def scripts():
-    for family in FAMILIES:
-        text = (HERE / "scripts" / f"{family}.txt").read_text()
-        for part in text.split("### ")[1:]:
+    for file in sorted((HERE / "scripts").glob("*.txt")):  # idioms.txt: of public scripts
+        for part in file.read_text().split("### ")[1:]:
             name, _, code = part.partition("\n")
             yield name, PRELUDE + code
 

@@ -248,7 +248,7 @@ def _of_unknown(
         return passed
     if name in ("log_prob", "entropy"):
         return tensors.of_distribution(run, holder, name, node)
-    if name.rstrip("_") in tensors.ACTIVATIONS and batch is not None:
+    if name.rstrip("_") in tensors.ACTIVATIONS and (batch is not None or "softmax" in name):
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
     if name in ("sum", "mean") and gaussians.is_divergence(run, node):
         return tensors.reduce(run, Tensor(batch=batch), name, args, options, node)
