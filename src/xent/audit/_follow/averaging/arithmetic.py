@@ -212,7 +212,7 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return _with(one, other, "-")
     if isinstance(left, Opaque) and isinstance(right, Opaque) and left.batch and right.batch:
         # An output of unknown code, and what it should have been: squared, a loss by hand.
-        return Tensor("difference", batch=left.batch, grad=not run.without_grad)
+        return Tensor("difference", batch=left.batch)
     return Expression("-", left, right)
 
 
@@ -336,7 +336,7 @@ def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
         and ast.unparse(part.right) == text
         for part in ast.walk(loop.node)
     )
-    if found and loss.padding and loss.scale == 0:
+    if found and loss.padding:
         run.report("X409", run.place(node))
     return found
 

@@ -8,7 +8,7 @@ from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Const, Index, Length, Loop, Loss, Place, Total, Value, Zero
 
-ALONE = "it is that of the last batch alone"
+LAST_ALONE = "it is that of the last batch alone"
 
 
 def of_another_loop(run: Walk, term: Loss, loop: Loop, node: ast.AST) -> bool:
@@ -33,7 +33,7 @@ def of_another_loop(run: Walk, term: Loss, loop: Loop, node: ast.AST) -> bool:
 def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> None:
     """X407: after the loop one batch's loss is divided as if it were the total."""
     if loss.loop is not None and loops.counts(divisor, loss.loop) in ("batches", "samples"):
-        _report(run, run.place(node), ALONE)
+        _report(run, run.place(node), LAST_ALONE)
 
 
 def last_divided(run: Walk, loss: Loss) -> None:
@@ -42,7 +42,7 @@ def last_divided(run: Walk, loss: Loss) -> None:
         index = isinstance(divisor, Index) and divisor.loop is loss.loop
         counter = isinstance(divisor, Total) and divisor.loops[-1] is loss.loop
         if index or (counter and divisor.term == Const(1)):  # type: ignore[attr-defined]
-            _report(run, place, ALONE)
+            _report(run, place, LAST_ALONE)
 
 
 def _report(run: Walk, place: Place, what: str, name: str = "") -> None:
