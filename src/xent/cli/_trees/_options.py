@@ -183,11 +183,12 @@ def options_of(kind: str, given: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in given.items() if value is not None}
     kinds = {name: getattr(xent.trees, tree)() for name, tree in TREES.items()}
     tree = kinds[kind]
-    for name in given:
+    for name, value in given.items():
         if name not in tree.get_params():
             having = [other for other, one in kinds.items() if name in one.get_params()]
             must = f"go with --tree {_check.join_names(having)}"
-            raise _check.invalid(_typed(name), must, repr(kind))
+            option = value if name == "monotonic_cst" else _typed(name)  # one of two is its name
+            raise _check.invalid(option, must, repr(kind))
     options = dict(given)
     if "pruning" in given:
         known = [how or "none" for how in tree._prunings]
