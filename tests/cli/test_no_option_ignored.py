@@ -498,7 +498,7 @@ def written(folder):
     table["lost"] = [None if i == 7 else one for i, one in enumerate(table["y"].tolist())]
     for name in ("table.csv", "table.csv.gz"):
         _table.write(folder / name, table)
-    moved = {**table, "x": x + 1, "k": np.roll(table["k"], 1), "m": [7.0] * n}
+    moved = {**table, "x": x + 1, "k": [*"qqqqq", *table["k"][5:]], "m": [7.0] * n}
     _table.write(folder / "before.csv", {**table, "code": ids})
     _table.write(folder / "after.csv", {**moved, "code": 2 * ids})
     texts = {
