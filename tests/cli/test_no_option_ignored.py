@@ -505,7 +505,7 @@ def written(folder):
         "t.txt": "the cat sat on the mat\nthe dog sat on the cat\na dog and a cat sat\n" * 3,
         "e.txt": "the dog sat\na cat xyz dog\n", "words.txt": "the\ncat\nsat\n",
         "weighted.txt": "3\tthe cat\n1\ta dog\n",
-        "counts.txt": "a\t2\nb\t1\n</s>\t1\n<s> a\t1\na b\t1\nb </s>\t1\n",
+        "counts.txt": "a\t1\nb\t1\n</s>\t1\n<s> a\t1\na b\t1\nb </s>\t1\n",
         "lines.jsonl": json.dumps({"text": "the cat sat", "other": "a dog"}) + "\n",
         "lm.jsonl": "".join(json.dumps(one) + "\n" for one in documents),
         "h.jsonl": "".join(json.dumps(one) + "\n" for one in samples),
