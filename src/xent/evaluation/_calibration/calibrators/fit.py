@@ -171,6 +171,6 @@ def _doubts(found: Scale, impossible: int) -> None:
         there = "On the others the" if impossible else "The"
         _check.warn(
             f"{there} model makes no mistake that it could be made less sure of, or a class does "
-            "not occur: the best calibrator is infinite. One virtual row that says what the model says "
-            "keeps it finite."
+            "not occur: the best calibrator is infinite. One virtual row that says what the model "
+            "says keeps it finite."
         )
