@@ -170,6 +170,9 @@ $ calibrate d.csv --target target --model o
 --target other
 --model o2
 --method isotonic
+--base 1 => `--base` must be positive and not 1, got 1.0. Use e for nats, 2 for bits.
+--base 0.5 => `--base` must be above 1 for a report
+--base=-2 => `--base` must be positive and not 1
 --output o.csv
 --probs q_*
 --logits z_*
@@ -287,6 +290,10 @@ $ language evaluate m.xent m2.xent e.txt
 --longest-line 5 => lines of at most 5 bytes
 --unit character => `--unit`
 --errors no => `--errors`
+$ language evaluate m.xent m.xent e.txt
+--by perplexity => `MODEL` must name every model once, got 'm.xent' twice.
+$ language mix m.xent m.xent --dev e.txt
+--test e.txt => `MODEL` must name every model once, got 'm.xent' twice.
 $ language evaluate m.xent e.txt
 --by bits_per_byte => `--by` must go with several models
 --by perplexity => `--by` must go with several models
@@ -375,6 +382,7 @@ $ tree fit table.csv --target y -o o --pruning none
 --min-samples-split 30
 --min-gain 0.2
 --class-weight yes=9
+--class-weight maybe=9 => the target, got 'maybe'. It has
 --increasing x
 --decreasing x
 --pruning pessimistic
@@ -560,7 +568,11 @@ KNOWN = {
 
 @pytest.mark.parametrize("command", KNOWN)
 def test_every_option_is_listed(command):
-    listed = {shlex.split(option)[0] for _, said in scenes(command) for option, _ in said}
+    listed = {
+        shlex.split(option.partition("=")[0])[0]
+        for _, said in scenes(command)
+        for option, _ in said
+    }
     wanted = {p.opts[0] for p in KNOWN[command].params if p.opts[0].startswith("--")}
     assert wanted - listed == set()
     assert listed - wanted <= {"--no-raising"}

@@ -78,6 +78,8 @@ def calibrate(
 
     Example: xent calibrate new.csv --model calibrator.xent --output mended.csv
     """
+    from xent import _check
+
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind = kind_of(given, normalize=normalize, sure=allow_probabilities)
     outputs = {"--output": output} | ({"--model": model} if target is not None else {})
@@ -87,13 +89,13 @@ def calibrate(
         "--ignore": ignore, "--base": base,
     }  # fmt: skip
     _check_mode(target, output, fitting)
-    logarithms = _data.base_of(base or "2")
+    logarithms = _data.base_of("2" if base is None else base)
+    with words("base"):
+        _check.log_of_base(logarithms, "a report")
     leave = [name for name in (target, id_, weights) if name is not None]
     files = Files(file, target or "", truth, id_)
     table = files.read(reading, [weights] if weights else []) if target else _read(file, reading)
     if table.num_rows == 0:
-        from xent import _check
-
         raise _check.invalid("FILE", "have at least one row", f"{str(file)!r}")
     scores = scores_of(table, kind, given[kind], file, leave)
     spoken = words(

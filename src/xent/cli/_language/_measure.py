@@ -8,7 +8,13 @@ import typer
 from xent._terminal import one_line
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._language._files import again, check_spared, doubt_json, load
+from xent.cli._language._files import (
+    again,
+    check_once,
+    check_spared,
+    doubt_json,
+    load,
+)
 from xent.cli._language._options import (
     MIN_TEXT,
     STDOUT,
@@ -60,6 +66,7 @@ def evaluate(
 
     if by is not None and len(models) < 2:
         raise _check.invalid("--by", "go with several models", f"{str(models[0])!r} alone")
+    check_once(models)
     loaded = {str(path): load(path, unit=unit, errors=errors) for path in models}
     begin = time.perf_counter()
     with (

@@ -275,13 +275,14 @@ def check_classes(weight: dict[Any, float], classes: Any) -> None:
     """Refuse a weight for a class that no row has."""
     for name in weight:
         if name not in classes:
-            raise _unknown_class(name)
+            raise _unknown_class(name, list(dict.fromkeys(classes.tolist())))
 
 
-def _unknown_class(name: object) -> ValueError:
+def _unknown_class(name: object, classes: list[Any] | None = None) -> ValueError:
     from xent import _check
 
-    return _check.invalid("--class-weight", "name classes of the target", repr(name))
+    known = classes and f"It has {_check.join_names(classes, limit=5, last='and')}."
+    return _check.invalid("--class-weight", "name classes of the target", repr(name), known or "")
 
 
 def signs(features: list[str], increasing: list[str], decreasing: list[str]) -> list[int]:
