@@ -268,7 +268,7 @@ def _finish(
             options.fail(f"the cost of a {last.name}", last.high, limit, report.unit)
 
 
-def kind_of(given: dict[str, str | None], *, normalize: bool, sure: bool) -> str:
+def kind_of(given: dict[str, str | None], *, normalize: bool, sure: bool = False) -> str:
     """Return which scores were asked for: probabilities where nothing was said.
 
     Only probabilities can be normalised, and only of logits one can be ``sure`` that they are.

@@ -136,7 +136,7 @@ def _doubt_cut(vocabulary: Vocabulary, levels: Levels) -> None:
             odd[BEGIN] = False  # it is no event, whose count is not kept
         if odd.any():
             row = place = int(np.argmax(odd))
-            gram = []
+            gram: list[int] = []
             for level in reversed(levels[:n]):
                 gram.insert(0, int(level.word[place]))
                 place = int(level.prefix[place])
