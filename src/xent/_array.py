@@ -102,6 +102,25 @@ class Library:
         return np.asarray(values)
 
 
+def without_arrays(entries: list[Any]) -> list[Any]:
+    """Return a list in which arrays of one number, tensors and Arrow's scalars are Python's.
+
+    A tensor is equal to no other one, so that each would be a symbol of its own.
+    """
+    kinds = {kind for kind in {*map(type, entries)} if not issubclass(kind, np.generic)}
+    arrays = tuple(kind for kind in kinds if hasattr(kind, "__array__") and hasattr(kind, "tolist"))
+    scalars = tuple(kind for kind in kinds if hasattr(kind, "as_py"))
+    if arrays:
+        several = [isinstance(one, np.ndarray) and one.ndim > 0 for one in entries]
+        entries = [
+            one.tolist() if isinstance(one, arrays) and not many else one
+            for one, many in zip(entries, several, strict=True)
+        ]
+    if scalars:
+        entries = [one.as_py() if isinstance(one, scalars) else one for one in entries]
+    return entries
+
+
 NUMPY = Library("numpy", np)
 PLAIN = frozenset((np.ndarray, list, tuple, float))
 

@@ -301,6 +301,13 @@ def option(argument: str, value: object, allowed: Collection[str]) -> str:
     raise invalid(argument, f"be {join_names(allowed)}", repr(value), advice)
 
 
+def flag(argument: str, value: object, advice: Words = "") -> bool:
+    """Return a value that is True or False, and nothing that is merely true or false."""
+    if type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise wrong_kind(argument, "be True or False", repr(value), advice)
+
+
 def integer(argument: str, value: object, *, least: int) -> int:
     """Return ``value`` as an int of at least ``least``; booleans and fractions are refused."""
     must = f"be an integer of at least {least}"
@@ -345,7 +352,7 @@ def log_of_base(base: object, of: str = "") -> float:
         raise wrong_kind("base", "be a number", "None", "Leave it out for nats; 2 is bits.")
     number = _real("base", base, "be a number")
     if not (number > 0 and math.isfinite(number)) or number == 1:
-        advice = "Use math.e for nats, 2 for bits."
+        advice = f"Use {'e' if typed('base') else 'math.e'} for nats, 2 for bits."
         raise invalid("base", "be positive and not 1", repr(base), advice)
     if of and number < 1:
         raise invalid("base", f"be above 1 for {of}", repr(base))

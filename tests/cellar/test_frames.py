@@ -1,14 +1,17 @@
 """Data frames of every kind: one column is the same column, whoever holds it and whoever asks."""
 
 import datetime
+import re
 from decimal import Decimal
 from functools import partial
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 
 from xent import _table
 from xent._table.frames import Frame, is_frame
@@ -22,6 +25,9 @@ HOLDERS = {
     "Arrow in pandas": lambda v: pa.table({"c": v}).to_pandas(types_mapper=pd.ArrowDtype),
     "objects": lambda v: pd.DataFrame({"c": pd.Series(v, dtype=object)}),
     "dict": lambda v: {"c": v},
+    "dict of Arrow": lambda v: {"c": pa.array(v)},
+    "dict of chunks": lambda v: {"c": pa.chunked_array([pa.array(v)])},
+    "scalars of Arrow": lambda v: {"c": list(pa.array(v))},
 }
 DAY = datetime.date(2020, 2, 29)
 MOMENT = datetime.datetime(2020, 2, 29, 12, 0, 0, 5)
@@ -272,3 +278,36 @@ def test_whole_numbers_that_floats_may_join_are_in_question(holder):
     assert narrow.in_question().tolist() == []
     wide = Frame(pl.DataFrame({"c": pl.Series([1, 2**63], dtype=pl.UInt64)})).column("c")
     assert wide.in_question().tolist() == [2**63]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda v: torch.tensor(v),
+        lambda v: torch.tensor(v, dtype=torch.bfloat16, requires_grad=True),
+        lambda v: [torch.tensor(one) for one in v],
+        lambda v: [np.array(one) for one in v],
+        lambda v: np.array(v, dtype=np.longdouble),
+        lambda v: np.array(v, dtype=">f4"),
+        lambda v: jnp.array(v),
+    ],
+)
+def test_arrays_in_a_dict_are_numbers(held):
+    """A tensor is equal to no other: as symbols the same two columns were log 2 apart."""
+    values = [0.5, 2.0, 0.5, -1.0]
+    assert Frame({"c": held(values)}).column("c").floats().tolist() == values
+    (found,) = drift({"c": held(values)}, {"c": values})
+    assert (found.js, found.kind) == (0, "numbers")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ((i for i in range(3)), "a generator"), ({1, 2}, "a set"), ("abc", "a str"),
+        (b"abc", "a bytes"), ({"a": 1}, "a dict"), (3.5, "a float"),
+    ],
+)  # fmt: skip
+def test_what_is_no_column_is_refused(values, kind):
+    said = f"`X` must have a list or an array in every column, got {kind} for 'c'."
+    with pytest.raises(TypeError, match=re.escape(said)):
+        Frame({"c": values})

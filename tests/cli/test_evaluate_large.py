@@ -174,7 +174,7 @@ def test_bins_that_are_chosen(tmp_path, always, bins):
     assert mine["recovered"], "rows with weights are read whole"
     with pytest.raises(ValueError, match="`--bins` must be left out where --workers is given"):
         evaluated(file, "--bins", bins, "--weights", "w", "--workers", 2)
-    with pytest.raises(ValueError, match="`--bins` must be 'quantile' or 'corp'"):
+    with pytest.raises(ValueError, match="`--bins` must be a number of bins, edges that"):
         evaluated(file, "--ignore", "-100", "--bins", "wide")
 
 

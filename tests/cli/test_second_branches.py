@@ -64,6 +64,11 @@ def test_one_kind_of_scores_alone():
     every = "`--probs` must be left out where --log-probs is given"
     refused(every, kind_of, dict.fromkeys(none, "*"), normalize=False)
     assert kind_of(none | {"probs": "p_*"}, normalize=True) == "probs"
+    assert kind_of(none | {"logits": "p_*"}, normalize=False, sure=True) == "logits"
+    for some in (none, none | {"log_probs": "p_*"}):
+        got = "none" if some == none else "--log-probs"
+        sentence = f"`--allow-probabilities` must go with --logits, got {got}."
+        refused(sentence, kind_of, some, normalize=False, sure=True)
     for one in ("logits", "log_probs"):
         option = "--" + one.replace("_", "-")
         sentence = f"`--normalize` must be left out where {option} is given"

@@ -268,7 +268,9 @@ def test_what_is_refused():
         calibrate([0, 1], logits=[[0.5, 0.5], [0.2, 0.8]])
 
 
-@pytest.mark.filterwarnings("ignore:The model makes no mistake", "ignore:1 row had a true class")
+@pytest.mark.filterwarnings(
+    "ignore:(The|On the others the) model makes no mistake", "ignore:1 row had a true class"
+)
 @pytest.mark.parametrize("method", ["temperature", "platt", "isotonic"])
 @pytest.mark.parametrize("parted", [False, True])
 def test_a_stored_calibrator_says_all_that_it_said(tmp_path, method, parted):
@@ -284,3 +286,9 @@ def test_a_stored_calibrator_says_all_that_it_said(tmp_path, method, parted):
     for name in ("method", "labels", "rows", "before", "after", "impossible", "separated"):
         assert getattr(again, name) == getattr(found, name), name
     assert again.predict_proba(said).tolist() == found.predict_proba(said).tolist()
+
+
+def test_beside_impossible_rows_it_is_the_others_that_are_judged():
+    first = pytest.warns(UserWarning, match="^1 row had a true class of probability 0")
+    with first, pytest.warns(UserWarning, match="^On the others the model makes no mistake that"):
+        calibrate([1, 0, 1], [0.9, 0.1, 0.0])

@@ -342,3 +342,16 @@ def test_wording(args, options, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         compare(*args, **options)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"ignore_index": -100}, {"labels": ["a", "b"]}, {"positive": "a"}, {"normalize": True},
+     {"allow_probabilities": True}],
+)  # fmt: skip
+def test_options_of_scores_are_refused_beside_costs(option):
+    """Rows of -100 counted: costs are measured already, whatever a target says of them."""
+    (name,) = option
+    said = f"`{name}` must be left out where all models come as costs"
+    with pytest.raises(ValueError, match=said):
+        compare([1.0, 2.0], [2.0, 3.0], target=[0, -100], kind="costs", **option)

@@ -353,6 +353,8 @@ WORDING = [
     (([0], [[0.5, 0.5]]), {"labels": [["a"], ["b"]]}, "`labels` must be strings, numbers or booleans, got a list."),
     (([0], [[0.5, 0.5]]), {"labels": "ab"}, "`labels` must be a list of names, got 'ab'."),
     (([0], [[0.3]]), {}, "`probs` must have a column for each class, or one dimension: the second of two classes, got (1, 1). Pass probs[:, 0], or the class that it is of as positive=."),
+    (([["a"]], [[0.5, 0.5]]), {"labels": ["a", "b"]}, "`target` must have one class a row, 1, got 1 column of them. Pass the column alone."),
+    (([[1, 0]], [[0.5, 0.5]]), {"labels": ["a", "b"]}, "`target` must have one class a row, 1, got 2 columns of them. If it is one-hot, pass its argmax(axis=1); `evaluate_soft` takes distributions."),
     (([0], [[0.5, 0.5]]), {"base": 1}, "`base` must be positive and not 1, got 1. Use math.e for nats, 2 for bits."),
 ]  # fmt: skip
 

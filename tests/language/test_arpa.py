@@ -564,3 +564,14 @@ def test_numbers_have_the_fewest_digits_that_read_back():
         digits = next(d for d in range(6, 12) if np.float32(f"{value:.{d}e}") == value)
         assert np.float32(first) == value
         assert len(first.strip("-0.").replace(".", "")) <= digits + 1, (first, digits)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a_model_in_another_encoding_says_how_to_convert_it(tmp_path, encoding):
+    write_arpa(NGramModel(2, WittenBell()).fit(["a b", "b a"]), tmp_path / "m.arpa")
+    text = (tmp_path / "m.arpa").read_text()
+    (tmp_path / "n.arpa").write_bytes(text.encode(encoding))
+    name = {"utf-16-le": "UTF-16LE"}.get(encoding, encoding.upper())
+    said = f"iconv -f {name} -t UTF-8"
+    with pytest.raises(ValueError, match=rf"`path` must be UTF-8, got {name} in .*{said}"):
+        read_arpa(tmp_path / "n.arpa")

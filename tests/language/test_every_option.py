@@ -196,6 +196,7 @@ def test_counts_of_unknown_words_under_both_names(unknown):
         assert sum(p.values()) == pytest.approx(1)
 
 
+@pytest.mark.filterwarnings("ignore:`counts` lists")
 def test_the_first_count_whose_part_is_missing_is_named():
     whole = {("<s>",): 0, ("a",): 2, ("b",): 2, ("</s>",): 1, ("a", "b"): 1, ("b", "a"): 1}
     model = NGramModel(3, WittenBell())

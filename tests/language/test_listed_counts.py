@@ -1,6 +1,7 @@
 """Models from n-gram counts that somebody else has made: those of the text itself."""
 
 import gzip
+import re
 from collections import Counter
 
 import numpy as np
@@ -13,6 +14,7 @@ from xent.language import (
     JelinekMercer,
     Katz,
     KneserNey,
+    MaximumLikelihood,
     NGramModel,
     WittenBell,
 )
@@ -138,3 +140,23 @@ def test_refusals(tmp_path, counts, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         NGramModel(3, WittenBell()).fit_counts(counts)
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("less", "said"),
+    [
+        ({("a", "b"): 1}, "'a' 3 times, and what follows it 2 times; so with 1 1-grams"),
+        ({("<s>", "a", "b"): 0}, "'<s> a' 2 times, and what follows it 1 times; so with 1 2-grams"),
+    ],
+)
+def test_a_table_that_was_cut_is_doubted(less, said):
+    """Shares of what is listed are too large where the rest was seen and is not."""
+    counts = {
+        ("a",): 3, ("b",): 2, ("</s>",): 2, ("<s>", "a"): 2, ("a", "b"): 2, ("a", "a"): 1,
+        ("b", "</s>"): 2, ("<s>", "a", "b"): 1, ("<s>", "a", "a"): 1, ("a", "a", "b"): 1,
+        ("a", "b", "</s>"): 2,
+    }  # fmt: skip
+    whole = NGramModel(3, MaximumLikelihood()).fit_counts(counts)
+    assert whole.score(["a b"])[0] == pytest.approx(np.log(0.5), abs=1e-6)
+    with pytest.warns(UserWarning, match=re.escape(f"`counts` lists {said}")):
+        NGramModel(3, MaximumLikelihood()).fit_counts(counts | less)

@@ -643,6 +643,19 @@ def test_given_discounts_need_no_estimate():
             lambda: NGramModel(2, JelinekMercer(weights=(0.5,))).fit(["a"]),
             "`weights` must hold one number for each of the 2 orders, got 1.",
         ),
+        (  # a discount, which made the model interpolated, as it was
+            lambda: KneserNey(0.75),
+            "`interpolated` must be True or False, got 0.75. Discounts go under discount=.",
+        ),
+        (
+            lambda: KneserNey(modified=0),
+            "`modified` must be True or False, got 0. Discounts go under discount=.",
+        ),
+        (lambda: WittenBell(1), "`interpolated` must be True or False, got 1."),
+        (
+            lambda: AbsoluteDiscounting(0.5, "no"),
+            "`interpolated` must be True or False, got 'no'.",
+        ),
         (
             lambda: NGramModel(3, KneserNey),
             "`smoothing` must be a smoothing of xent.language, as KneserNey(), got "

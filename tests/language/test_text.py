@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xent.language import NGramModel, WittenBell
 from xent.language._kernels import text as text_kernels
 from xent.language._lines import _text
 from xent.language._lines._text import Reader, sentence_starts
@@ -395,3 +396,15 @@ def test_utf8_is_what_python_says(seed):
         valid += expected
         assert text_kernels.is_utf8(np.frombuffer(text, np.uint8)) == expected, bytes(text)
     assert 500 < valid < 2500
+
+
+@pytest.mark.parametrize(("end", "name"), [("\r", r"\r"), ("\u2028", "U+2028")])
+def test_lines_that_end_otherwise_are_doubted(tmp_path, end, name):
+    """As on the first Macs: all of them are one sentence, in which their ends are no events."""
+    (tmp_path / "t.txt").write_bytes((f"a b{end}" * 12 + "a b").encode())
+    said = f"The text has {name} 12 times beside 1 line feed, which alone end a sentence."
+    with pytest.warns(UserWarning, match=re.escape(said)):
+        model = NGramModel(1, WittenBell()).fit(tmp_path / "t.txt")
+    assert model.evaluate(["a b"]).events == 3
+    few = NGramModel(1, WittenBell()).fit(["a b\r", "a b"] * 12)  # no doubt: few of many lines
+    assert few.evaluate(["a b"]).events == 3

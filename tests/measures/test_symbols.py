@@ -1,6 +1,7 @@
 """Distributions that know their symbols are measured symbol by symbol, whatever holds them."""
 
 import math
+import re
 from collections import Counter
 
 import jax.numpy as jnp
@@ -366,3 +367,30 @@ def test_gradients_pass_through_symbols():
 def test_labels_where_probabilities_are_expected_get_the_way_out(call):
     with pytest.raises((ValueError, TypeError), match=r"estimate_\w+.*Counts\.from_samples\("):
         call()
+
+
+def test_tensors_of_one_number_are_the_number():
+    """As symbols each would be one of its own: a tensor is equal to no other."""
+    found = Counts.from_samples([torch.tensor(2), np.array(1), torch.tensor(2)])
+    assert (found.values.tolist(), found.symbols) == ([1, 2], ((1, 2),))
+    with pytest.raises(TypeError, match=r"hold hashable symbols, got a list at \[0\]"):
+        Counts.from_samples([torch.tensor([1, 2]), torch.tensor([1, 2])])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "what"),
+    [
+        ("caf\u00e9", "cafe\u0301", "how accents are encoded (NFC or NFD)"),
+        ("a", "a ", "blanks alone"),
+        ("Ann", "ann", "capital letters alone"),
+    ],
+)
+def test_symbols_that_are_written_otherwise_are_doubted(one, other, what):
+    said = f"may be one of the others: {other!r} differs from {one!r} in {what}."
+    with pytest.warns(UserWarning, match=re.escape(f"`q` has a symbol that {said}")):
+        assert m.kl_divergence({one: 0.2, "z": 0.8}, {other: 0.2, "z": 0.8}) == math.inf
+
+
+def test_symbols_that_both_have_are_not_doubted():
+    found = m.kl_divergence({"a": 0.5, "A": 0.5}, {"A": 0.5, "a": 0.25, "b": 0.25})
+    assert found == pytest.approx(0.5 * math.log(2), abs=1e-15)

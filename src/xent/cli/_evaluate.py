@@ -122,7 +122,7 @@ def evaluate(
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
-    kind = kind_of(given, normalize=normalize)
+    kind = kind_of(given, normalize=normalize, sure=allow_probabilities)
     logarithms = _data.base_of(base)
     _data.check_language(lang)
     if kinds.alone:
@@ -132,7 +132,8 @@ def evaluate(
             "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
             "drop_missing_target": drop_missing_target,
             "allow_probabilities": allow_probabilities, "against": against, "html": html,
-            "bins": bins, "calibrator": calibrator,
+            "bins": bins, "calibrator": calibrator, "once": once, "prior": prior,
+            "label_smoothing": label_smoothing,
         }  # fmt: skip
         other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
         _finish(other.evaluated(), rows, json, fail_above, lang)
@@ -267,8 +268,11 @@ def _finish(
             options.fail(f"the cost of a {last.name}", last.high, limit, report.unit)
 
 
-def kind_of(given: dict[str, str | None], *, normalize: bool) -> str:
-    """Return which scores were asked for: probabilities where nothing was said."""
+def kind_of(given: dict[str, str | None], *, normalize: bool, sure: bool = False) -> str:
+    """Return which scores were asked for: probabilities where nothing was said.
+
+    Only probabilities can be normalised, and only of logits one can be ``sure`` that they are.
+    """
     from xent import _check
 
     typed = [kind for kind, pattern in given.items() if pattern is not None]
@@ -279,6 +283,8 @@ def kind_of(given: dict[str, str | None], *, normalize: bool) -> str:
     if normalize and typed and typed[0] != "probs":
         must = f"be left out where {options[0]} is given"
         raise _check.invalid("--normalize", must, "both")
+    if sure and typed != ["logits"]:
+        raise _check.invalid("--allow-probabilities", "go with --logits", (options or ["none"])[0])
     return typed[0] if typed else "probs"
 
 

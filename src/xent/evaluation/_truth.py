@@ -85,6 +85,13 @@ def truth_of(
         values = values_of(target)
         if len(values) != rows:
             raise _check.invalid("target", f"have one class a row, {rows}", len(values))
+        several = next((value for value in values if isinstance(value, list)), None)
+        if several is not None:
+            got = f"{_check.count(len(several), 'column')} of them"
+            soft = "If it is one-hot, pass its argmax(axis=1); `evaluate_soft` takes distributions."
+            if len(several) == 1:
+                soft = "Pass the column alone."
+            raise _check.invalid("target", f"have one class a row, {rows}", got, soft)
         found = np.array([number.get(_hashed(value), -2) for value in values], dtype=np.int64)
         if ignore is not None:
             found[[value == ignore for value in values]] = -1

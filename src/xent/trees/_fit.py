@@ -81,12 +81,10 @@ def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> FitPlan:
         raise _check.invalid("cf", "be at most 0.5", repr(cf))
     if hasattr(tree, "leaf_estimate"):
         check_leaf_estimate(tree.leaf_estimate)
-    raising = getattr(tree, "raising", False)
-    if not isinstance(raising, (bool, np.bool_)):
-        raise _check.wrong_kind("raising", "be True or False", repr(raising))
+    raising = _check.flag("raising", getattr(tree, "raising", False))
     if tree.pruning != "pessimistic":
         _only_pessimistic(tree)
-    raising = bool(raising) and signs is None
+    raising = raising and signs is None
     return FitPlan(plan, tree.pruning, n_levels(tree.columns_), cf, raising, leaves)
 
 

@@ -143,11 +143,20 @@ def test_what_is_no_distribution_yet(value, sentence):
     assert str(caught.value).startswith("`q` must ")
 
 
+class OwnPareto(type(stats.genpareto)):
+    """As a user's own, of which no formula is known."""
+
+
+class OwnExtremes(type(stats.genextreme)):
+    """As a user's own, of which no formula is known."""
+
+
+PARETO, EXTREMES = OwnPareto(a=0.0, name="pareto"), OwnExtremes(name="extremes")
 EULER = mp.euler
 KNOWN = {  # entropies that this room has no formula for: heavy, singular, pointed, far
-    "generalized Pareto of .9": (stats.genpareto(0.9), 1 + mp.mpf(0.9)),
-    "generalized Pareto of 5": (stats.genpareto(5), 6),
-    "extreme values of -5": (stats.genextreme(-5), 6 * EULER + 1),
+    "generalized Pareto of .9": (PARETO(0.9), 1 + mp.mpf(0.9)),
+    "generalized Pareto of 5": (PARETO(5), 6),
+    "extreme values of -5": (EXTREMES(-5), 6 * EULER + 1),
     "Lévy": (stats.levy(), (1 + 3 * EULER + mp.log(16 * mp.pi)) / 2),
     "half Cauchy": (stats.halfcauchy(), mp.log(2 * mp.pi)),
     "exp(-|x|^.1)": (stats.gennorm(0.1), 10 + mp.log(2 * mp.gamma(11))),
@@ -252,3 +261,20 @@ def test_a_part_of_weight_0_is_none():
     parts = td.Normal(torch.tensor([1.0, 50.0]), torch.tensor([2.0, 1.0]))
     mixed = td.MixtureSameFamily(td.Categorical(probs=torch.tensor([1.0, 0.0])), parts)
     assert entropy(mixed) == pytest.approx(stats.norm(1, 2).entropy(), rel=1e-7)
+
+
+@pytest.mark.parametrize("shape", [-10.0, -0.3, 0.0, 1.0, 10.0])
+def test_extremes_and_tails_of_any_shape_have_a_formula(shape):
+    """Of large shapes no integral holds all of the density near its pole or far out.
+
+    The truth is the integral of the logarithm of the slope of the quantiles.
+    """
+    slopes = {
+        stats.genextreme: lambda u: (mp.mpf(shape) - 1) * mp.log(-mp.log(u)) - mp.log(u),
+        stats.genpareto: lambda u: -(mp.mpf(shape) + 1) * mp.log(1 - u),
+    }
+    for kind, slope in slopes.items():
+        found = entropy(kind(shape, loc=3, scale=2))
+        truth = mp.log(2) + mp.quad(slope, [0, 0.01, 0.5, 0.99, 1])
+        assert (found.method, found.error) == ("closed form", 0)
+        assert float(found) == pytest.approx(float(truth), rel=1e-14, abs=1e-14)

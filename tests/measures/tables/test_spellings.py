@@ -53,3 +53,12 @@ def test_numbers_that_are_text(cells, what):
     with pytest.warns(UserWarning, match=what) as said:
         drift(table, table)
     assert not any("missing value" in str(w.message) for w in said)
+
+
+def test_bytes_beside_text_are_refused():
+    """They have no level in common, so that the same column would be log 2 apart."""
+    text, binary = {"x": ["cat", "fox"]}, {"x": [b"cat", b"fox"]}
+    because = "The drift of 'x': bytes in one table and text in the other."
+    for old, new in ((text, binary), (binary, text)):
+        with pytest.raises(ValueError, match=because):
+            drift(old, new)

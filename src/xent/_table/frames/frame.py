@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._array import library_of
 from xent._table.frames.columns import (
     Categories,
     Column,
@@ -26,6 +27,7 @@ from xent._table.frames.objects import of_cells, of_objects
 from xent._table.times import in_arrow_units
 
 MOMENTS = (nw.Date, nw.Datetime, nw.Time, nw.Duration)
+NO_COLUMNS = (str, bytes, set, frozenset, dict)  # which have letters, no order, or names
 NAME_TYPES = (nw.String, nw.Categorical, nw.Enum)
 
 
@@ -47,6 +49,10 @@ class Frame:
 
     def __init__(self, table: Any, argument: str = "X") -> None:
         self.native = table
+        for name, values in table.items() if type(table) is dict else ():
+            if not hasattr(values, "__len__") or isinstance(values, NO_COLUMNS):
+                must = "have a list or an array in every column"
+                raise _check.wrong_kind(argument, must, f"{_check.a(values)} for {name!r}")
         parts = _parts(table)
         if parts is None:
             must = "be a data frame in memory that narwhals reads (pandas, polars, Arrow, ...)"
@@ -90,7 +96,7 @@ def _parts(table: Any) -> Parts | None:
     if isinstance(table, np.ndarray):
         return _parts_of_array(table)
     if type(table) is dict:  # scipy has a sparse array that is a dict, too
-        lengths = {len(values) for values in table.values()}
+        lengths = {len(values) for values in table.values() if hasattr(values, "__len__")}
         return list(table), lengths, lambda name: _of_values(name, table[name])
     try:
         frame = nw.from_native(table, eager_only=True)
@@ -127,8 +133,17 @@ def _parts_of_array(table: NDArray[Any]) -> Parts | None:
 
 def _of_values(name: object, values: Any) -> Column:
     """Return the column that a list or an array is."""
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        chunks = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+        text = _of_arrow(name, chunks)
+        return text or of_series(name, nw.from_native(chunks, series_only=True))
+    library = library_of(values)
+    if library.name != "numpy":
+        values = library.seen(values)
     if not isinstance(values, np.ndarray):
         return of_objects(name, list(values))
+    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
     if values.dtype.kind not in "biufmMU" or values.ndim != 1:
         return of_objects(name, values.tolist())
     values = values.astype(values.dtype.newbyteorder("="), copy=False)

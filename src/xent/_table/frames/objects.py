@@ -14,6 +14,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
+from xent._array import without_arrays
 from xent._table.frames.columns import (
     Column,
     Exact,
@@ -32,7 +33,7 @@ Read = Callable[[object, list[Any]], Column | None]
 
 def of_objects(name: object, values: Sequence[Any]) -> Column:
     """Return a column of Python objects; None, NaN, NaT and NA are missing."""
-    known = [None if is_missing(value) else value for value in values]
+    known = [None if is_missing(value) else value for value in without_arrays(list(values))]
     kinds = {type(value) for value in known} - {type(None)}
     for some, read in READERS:
         if all(issubclass(kind, some) for kind in kinds):

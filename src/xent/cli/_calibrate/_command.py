@@ -62,7 +62,13 @@ def calibrate(
     ignore: options.IgnoreOption = None,
     normalize: options.NormalizeOption = False,
     allow_probabilities: options.AllowProbabilitiesOption = False,
-    base: _data.Base = "2",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Base of the logarithm: 2 for bits (the default), e for nats, 10 for bans.",
+            metavar="NUMBER",
+        ),
+    ] = None,
     *,
     reading: TableOptions,
 ) -> None:
@@ -72,22 +78,24 @@ def calibrate(
 
     Example: xent calibrate new.csv --model calibrator.xent --output mended.csv
     """
+    from xent import _check
+
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
-    kind = kind_of(given, normalize=normalize)
+    kind = kind_of(given, normalize=normalize, sure=allow_probabilities)
     outputs = {"--output": output} | ({"--model": model} if target is not None else {})
     _data.check_outputs([file, truth, *([] if target is not None else [model])], outputs)
     fitting = {
         "--method": method, "--truth": truth, "--id": id_, "--weights": weights,
-        "--ignore": ignore,
+        "--ignore": ignore, "--base": base,
     }  # fmt: skip
     _check_mode(target, output, fitting)
-    logarithms = _data.base_of(base)
+    logarithms = _data.base_of("2" if base is None else base)
+    with words("base"):
+        _check.log_of_base(logarithms, "a report")
     leave = [name for name in (target, id_, weights) if name is not None]
     files = Files(file, target or "", truth, id_)
     table = files.read(reading, [weights] if weights else []) if target else _read(file, reading)
     if table.num_rows == 0:
-        from xent import _check
-
         raise _check.invalid("FILE", "have at least one row", f"{str(file)!r}")
     scores = scores_of(table, kind, given[kind], file, leave)
     spoken = words(
@@ -196,7 +204,13 @@ def _in_order(
         if positive is not None and positive != names[1]:
             must = f"be {names[1]!r}, as when the calibrator was fitted"
             raise _check.invalid("--positive", must, repr(positive))
+        if typed[0] is not None and [part.strip() for part in typed[0].split(",")] != names:
+            must = f"be {','.join(names)!r}, as when the calibrator was fitted"
+            raise _check.invalid("--labels", must, repr(typed[0]))
         return Scores(scores.matrix[:, 0], names)
+    if positive is not None:
+        must = "be left out where there is a column for each class"
+        raise _check.invalid("--positive", must, repr(positive))
     scores, classes = labels_of(scores, *typed)
     if sorted(classes) != sorted(names):
         must = f"match columns of the classes {_check.join_names(names, last='and')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,8 @@ from xent.cli._compare._files import ModelFileOptions
 from xent.cli._evaluate import kind_of, write_json
 from xent.cli._help import one_of
 from xent.cli._tables._options import TableOptions, is_csv, with_options, words
+
+RESAMPLES = 10_000  # where nothing is said
 
 
 @with_addresses("files", "truth")
@@ -80,8 +82,12 @@ def compare(
         float, typer.Option(help="How often an interval is to hold the true difference, like 0.95.")
     ] = 0.95,
     resamples: Annotated[
-        int, typer.Option(help="Number of resamples of the bootstrap, and of random sign flips.")
-    ] = 10_000,
+        int | None,
+        typer.Option(
+            help="Number of resamples of the bootstrap, and of random sign flips; by default "
+            "10,000."
+        ),
+    ] = None,
     seed: _data.Seed = 0,
     base: _data.Base = "2",
     fail_above: Annotated[
@@ -112,7 +118,15 @@ def compare(
         raise _check.invalid("--html", "name a file", "'-'")
     logarithms = _data.base_of(base)
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
-    kind, pattern = _kind(given, costs, normalize=normalize)
+    of_scores = {
+        "normalize": normalize, "allow_probabilities": allow_probabilities, "labels": labels,
+        "positive": positive, "ignore": ignore,
+    }  # fmt: skip
+    kind, pattern = _kind(given, costs, of_scores)
+    if resamples is not None and interval == "student" and test == "t":
+        must = "go with --interval bootstrap, --test bootstrap or --test sign_flip"
+        raise _check.invalid("--resamples", must, resamples)
+    drawn = RESAMPLES if resamples is None else resamples
     beside = {
         "--group": [group] if group else [],
         "--weights": [weights] if weights else [],
@@ -131,7 +145,7 @@ def compare(
             names=options.names_of(files), sample_weight=first.weights(weights),
             groups=first.others.get(group or ""), ids=first.ids, pairs=pairs,
             by={name: first.others[name] for name in by or []},
-            method=method_of(interval, test, confidence, resamples), seed=seed, base=logarithms,
+            method=method_of(interval, test, confidence, drawn), seed=seed, base=logarithms,
             labels=first.classes, positive=first.positive, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities,
         )  # fmt: skip
@@ -147,15 +161,17 @@ def compare(
 
 
 def _kind(
-    given: dict[str, str | None], costs: str | None, *, normalize: bool
+    given: dict[str, str | None], costs: str | None, of_scores: dict[str, Any]
 ) -> tuple[str, str | None]:
+    """Return what the files hold, and in which columns; costs have no use for options of scores."""
     from xent import _check
 
-    kind = kind_of(given, normalize=normalize)
     if costs is None:
+        normalize, sure = of_scores["normalize"], of_scores["allow_probabilities"]
+        kind = kind_of(given, normalize=normalize, sure=sure)
         return kind, given[kind]
-    for option in (*given, *(["normalize"] if normalize else [])):
-        if given.get(option, "normalize") is not None:
+    for option, value in {**given, **of_scores}.items():
+        if value not in (None, False):
             must = f"be left out where --{option.replace('_', '-')} is given"
             raise _check.invalid("--costs", must, "both")
     return "costs", costs

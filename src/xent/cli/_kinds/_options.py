@@ -154,10 +154,11 @@ TAKEN = {
     "--tokens": ("id_",),
     "--harness": (),
 }
+NO_TABLE = ("--class-axis", "--harness")  # their files have no columns
 DEFAULTS: dict[str, Any] = {"target": "target"}
 
 
-def refuse_others(kind: str, said: dict[str, Any]) -> None:
+def refuse_others(kind: str, said: dict[str, Any], reading: dict[str, bool]) -> None:
     """Refuse options that a kind has no use for.
 
     Parameters
@@ -166,11 +167,16 @@ def refuse_others(kind: str, said: dict[str, Any]) -> None:
         The option that asked for the kind.
     said : dict of str to object
         The other options, by their names in Python.
+    reading : dict of str to bool
+        What can be said of a table, and whether it was.
     """
     from xent import _check
 
-    for name, value in said.items():
-        if name in TAKEN[kind] or value in (None, False, [], DEFAULTS.get(name)):
-            continue
-        option = "--" + name.rstrip("_").replace("_", "-")
-        raise _check.invalid(option, f"be left out where {kind} is given", "both")
+    typed = [
+        "--" + name.rstrip("_").replace("_", "-")
+        for name, value in said.items()
+        if name not in TAKEN[kind] and value not in (None, False, [], DEFAULTS.get(name))
+    ]
+    typed += [option for option, given in reading.items() if given and kind in NO_TABLE]
+    if typed:
+        raise _check.invalid(typed[0], f"be left out where {kind} is given", "both")

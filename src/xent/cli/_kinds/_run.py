@@ -53,7 +53,7 @@ class KindFile:
     def evaluated(self) -> ReportAndRows:
         """Return the report, and columns of what each row or document cost."""
         alone = str(self.kinds.alone)
-        refuse_others(alone, self.said)
+        refuse_others(alone, self.said, self.reading.given())
         truth = "--soft" if alone == "--soft" else "--target"
         with words("normalize", "allow_probabilities", "base", "text", "first", "mask", "stride",
                    "log_base", "class_axis", probs="--probs", logits="--logits",

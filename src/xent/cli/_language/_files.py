@@ -81,6 +81,15 @@ def write(model: Any, path: Path) -> None:
         model.save(path)
 
 
+def check_once(models: list[Path]) -> None:
+    """Refuse a model that is named twice: it would be told once, with half of its weight."""
+    from xent import _check
+
+    for k, path in enumerate(models):
+        if path in models[:k]:
+            raise _check.invalid("MODEL", "name every model once", f"{str(path)!r} twice")
+
+
 def doubt_json(field: str | None, *paths: Path) -> None:
     """Warn of JSON lines that would be read as lines of text, braces, names and all."""
     from xent import _check

@@ -78,6 +78,10 @@ def filter_(
         raise _check.invalid("--at-most, --at-least, --keep", "be given", "none", advice)
     _check.option("--by", by, ("bits_per_byte", "perplexity"))
     _check.option("--spelling", spelling, SPELLINGS)
+    if by == "perplexity" and spelling != "uniform":
+        must = "go with --by bits_per_byte"
+        advice = "For the perplexity an unknown word is one event."
+        raise _check.invalid("--spelling", must, repr(spelling), advice)
     skip_bad = skips_bad(on_bad_line)
     if keep is not None and (at_most is not None or at_least is not None):
         raise _check.invalid("--keep", "be left out beside --at-most and --at-least", repr(keep))

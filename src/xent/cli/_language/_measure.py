@@ -8,7 +8,13 @@ import typer
 from xent._terminal import one_line
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._language._files import again, check_spared, doubt_json, load
+from xent.cli._language._files import (
+    again,
+    check_once,
+    check_spared,
+    doubt_json,
+    load,
+)
 from xent.cli._language._options import (
     MIN_TEXT,
     STDOUT,
@@ -35,12 +41,12 @@ def evaluate(
     ],
     text: TextPath,
     by: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What several models are compared by: perplexity or bits_per_byte.",
+            help="What several models are compared by: perplexity (the default) or bits_per_byte.",
             autocompletion=one_of("bits_per_byte", "perplexity"),
         ),
-    ] = "perplexity",
+    ] = None,
     spelling: Spelling = "uniform",
     field: TextField = None,
     longest_line: LongestLine = None,
@@ -55,8 +61,12 @@ def evaluate(
     import json as json_module
     import time
 
+    from xent import _check
     from xent.language import compare
 
+    if by is not None and len(models) < 2:
+        raise _check.invalid("--by", "go with several models", f"{str(models[0])!r} alone")
+    check_once(models)
     loaded = {str(path): load(path, unit=unit, errors=errors) for path in models}
     begin = time.perf_counter()
     with (
@@ -65,7 +75,7 @@ def evaluate(
     ):
         doubt_json(field, text)
         source = again(text, field) if field is not None or len(loaded) > 1 else text
-        found = compare(loaded, source, by=by, spelling=spelling)
+        found = compare(loaded, source, by=by or "perplexity", spelling=spelling)
     seconds = time.perf_counter() - begin
     if json:
         everything = {name: report.summary() for name, report in found.items()}

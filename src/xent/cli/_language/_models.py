@@ -9,6 +9,7 @@ from xent._terminal import as_typed
 from xent.cli import _data
 from xent.cli._language._files import (
     again,
+    check_once,
     check_spared,
     check_target,
     is_arpa,
@@ -41,6 +42,7 @@ def mix(
     if output is not None:
         check_target(output)
         check_spared(output, *models, dev, test)
+    check_once(models)
     text = again(dev)
     with _data.words("dev", "errors", models="MODEL", text="--dev"):
         mixture = mix_models([load_one(path, unit=unit, errors=errors) for path in models], text)

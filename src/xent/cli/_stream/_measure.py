@@ -112,6 +112,9 @@ class Question:
                 advice = "If it is the probability of one of two classes, pass --positive CLASS."
                 raise _check.invalid(option, "match a column for each class", got, advice)
             found = Scores(found.matrix[:, 0], [])
+        elif self.positive is not None:
+            must = "be left out where there is a column for each class"
+            raise _check.invalid("--positive", must, repr(self.positive))
         return labels_of(found, self.labels, self.pattern)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xent.cli._addresses import Address
-from xent.cli._tables._file import TableFile
+from xent.cli._tables._file import TableFile, as_names
 from xent.cli._tables._options import TableOptions, is_array
 
 RUN_BYTES = 1 << 27  # of an array that is a piece
@@ -167,7 +167,8 @@ def batches(
     import pyarrow as pa
 
     if not isinstance(piece.path, Address) and is_array(piece.path):
-        yield from _blocks(piece, piece.path, columns, matrices=matrices)
+        for table in _blocks(piece, piece.path, columns, matrices=matrices):
+            yield as_names(table, reading.names or [])
         return
     from xent._table.files.parquet import rows_of_batch
 
@@ -185,7 +186,7 @@ def batches(
         for batch in file.iter_batches(
             rows, row_groups=[piece.group], columns=wanted, use_threads=False
         ):
-            yield pa.Table.from_batches([batch])
+            yield as_names(pa.Table.from_batches([batch]), reading.names or [])
 
 
 def _blocks(
@@ -212,9 +213,12 @@ def _blocks(
 def schema_of(
     piece: Piece, reading: TableOptions, text: Sequence[str], *, matrices: bool = False
 ) -> Any:
-    """Return a table without rows that has the columns of a piece."""
-    if isinstance(piece.path, Address) or (piece.group is not None and not is_array(piece.path)):
+    """Return a table without rows that has the columns of a piece, but for those left out."""
+    path = Path(piece.path.name) if isinstance(piece.path, Address) else piece.path
+    source = TableFile(path, reading, argument="FILE")  # refuses what is said of a CSV alone
+    if isinstance(piece.path, Address) or (piece.group is not None and not is_array(path)):
         with parquet(piece.path) as file:
-            return file.schema_arrow.empty_table()
+            return source.finished(file.schema_arrow.empty_table())
     first = next(batches(piece, reading, None, text, matrices=matrices), None)
-    return None if first is None else first.slice(0, 0)
+    empty = None if first is None else first.slice(0, 0)
+    return source.finished(empty) if first is not None and is_array(path) else empty

@@ -112,15 +112,21 @@ class TableFile:
 
     def finished(self, table: Any) -> Any:
         """Return the table without what is left out, numbers that are names written as such."""
-        import pyarrow as pa
-
         from xent import _table
 
         table = _table.blanks_as_missing(table, self.path, self.csv, self.blank)
         for name in [*self.drop, *self.wanted]:
             _table.require(name, table.schema.names, self.path, argument=self._option(name))
-        for name in self.names:
-            at = table.schema.get_field_index(name)
-            if at >= 0 and pa.types.is_integer(table.schema.field(at).type):
-                table = table.set_column(at, name, table.column(at).cast(pa.string()))
+        table = as_names(table, self.names)
         return table.drop_columns(self.drop) if self.drop else table
+
+
+def as_names(table: Any, names: Sequence[str]) -> Any:
+    """Return a table in which whole numbers of these columns, where it has them, are text."""
+    import pyarrow as pa
+
+    for name in names:
+        at = table.schema.get_field_index(name)
+        if at >= 0 and pa.types.is_integer(table.schema.field(at).type):
+            table = table.set_column(at, name, table.column(at).cast(pa.string()))
+    return table

@@ -133,7 +133,7 @@ def fit(
         "min_samples_split": min_samples_split,
         "min_gain": min_gain,
         "class_weight": class_weight or None,
-        "monotonic_cst": (increasing or decreasing) and [],
+        "monotonic_cst": "--increasing" if increasing else "--decreasing" if decreasing else None,
         "pruning": pruning,
         "cf": cf,
         "raising": raising,
@@ -333,9 +333,12 @@ def rules(
         str | None, typer.Option("--target", "-t", help="Column of --data with the classes.")
     ] = None,
     cf: Annotated[
-        float,
-        typer.Option(help="Confidence of the error estimate; a smaller one drops more rules."),
-    ] = 0.25,
+        float | None,
+        typer.Option(
+            help="Confidence of the error estimate, 0.25 by default; a smaller one drops more "
+            "rules."
+        ),
+    ] = None,
     weights: WeightColumn = None,
     drop_missing_target: DropMissingTarget = False,
     max_levels: options.MaxLevels = None,
@@ -357,6 +360,16 @@ def rules(
     if (data is None) != (target is None):
         raise _check.invalid("--data", "be given together with --target", "one of them")
     if data is None or target is None:
+        of_data = {
+            "--cf": cf is not None,
+            "--weights": weights is not None,
+            "--drop-missing-target": drop_missing_target,
+            **reading.given(),
+            "--unpacked": reading.unpacked is not None,
+        }
+        for option, given in of_data.items():
+            if given:
+                raise _check.invalid(option, "go with --data", "it alone")
         typer.echo(tree.to_rules(**shown))
         return
     if not isinstance(tree, xent.trees.TreeClassifier):
@@ -368,4 +381,5 @@ def rules(
         table = _with_target(table, target)
     X, y, weight = _cases(table, target, weights)
     with tree_words("cf"):
-        typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text(**shown))
+        found = tree.to_ruleset(X, y, weight, cf=0.25 if cf is None else cf)
+    typer.echo(found.to_text(**shown))

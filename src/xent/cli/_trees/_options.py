@@ -183,11 +183,12 @@ def options_of(kind: str, given: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in given.items() if value is not None}
     kinds = {name: getattr(xent.trees, tree)() for name, tree in TREES.items()}
     tree = kinds[kind]
-    for name in given:
+    for name, value in given.items():
         if name not in tree.get_params():
             having = [other for other, one in kinds.items() if name in one.get_params()]
             must = f"go with --tree {_check.join_names(having)}"
-            raise _check.invalid(_typed(name), must, repr(kind))
+            option = value if name == "monotonic_cst" else _typed(name)  # one of two is its name
+            raise _check.invalid(option, must, repr(kind))
     options = dict(given)
     if "pruning" in given:
         known = [how or "none" for how in tree._prunings]
@@ -274,13 +275,14 @@ def check_classes(weight: dict[Any, float], classes: Any) -> None:
     """Refuse a weight for a class that no row has."""
     for name in weight:
         if name not in classes:
-            raise _unknown_class(name)
+            raise _unknown_class(name, list(dict.fromkeys(classes.tolist())))
 
 
-def _unknown_class(name: object) -> ValueError:
+def _unknown_class(name: object, classes: list[Any] | None = None) -> ValueError:
     from xent import _check
 
-    return _check.invalid("--class-weight", "name classes of the target", repr(name))
+    known = classes and f"It has {_check.join_names(classes, limit=5, last='and')}."
+    return _check.invalid("--class-weight", "name classes of the target", repr(name), known or "")
 
 
 def signs(features: list[str], increasing: list[str], decreasing: list[str]) -> list[int]:

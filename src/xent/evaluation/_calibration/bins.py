@@ -84,14 +84,16 @@ class Binning:
 
 def binning_of(bins: int | Sequence[float] | str | None) -> Binning:
     """Read what was said of bins: a number of equal width, edges, "quantile" or "corp"."""
+    must = 'be a number of bins, edges that ascend from 0 to 1, "quantile" or "corp"'
     if isinstance(bins, str):
-        return Binning(_check.option("bins", bins, ("quantile", "corp")))
+        if bins not in ("quantile", "corp"):
+            raise _check.invalid("bins", must, repr(bins))
+        return Binning(bins)
     if bins is None or isinstance(bins, int | np.integer):
         number = DEFAULT_BINS if bins is None else _check.integer("bins", bins, least=1)
         if number > MOST_CHOSEN_BINS:
             raise _check.invalid("bins", f"be at most {MOST_CHOSEN_BINS:,}", f"{number:,}")
         return Binning("width", tuple((np.arange(number + 1) / number).tolist()))
-    must = 'be a number of bins, edges that ascend from 0 to 1, "quantile" or "corp"'
     try:
         edges: Any = np.asarray(bins, dtype=np.float64)
     except (TypeError, ValueError):

@@ -36,7 +36,8 @@ def calibrators_of(given: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(given, str):
         raise _check.wrong_kind("calibrators", "be several names, or objects by name", repr(given))
     names = list(given)
-    _optional.need("probmetrics", extra="calibration", by="calibrators= by name")
+    typed = _check.typed("calibrators") or "calibrators="
+    _optional.need("probmetrics", extra="calibration", by=f"{typed} by name")
     with warnings.catch_warnings():
         # What it stands on was written for an older PyTorch.
         warnings.simplefilter("ignore", DeprecationWarning)

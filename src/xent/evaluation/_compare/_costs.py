@@ -96,6 +96,10 @@ def costs_of(
         row, weight = each.row, each.weight
     _check_sizes(models, sizes)
     if row is None or weight is None:
+        for name, given in reading.items():
+            if given is not None and given is not False:
+                none = "be left out where all models come as costs"
+                raise _check.invalid(name, none, repr(given))
         weight = np.ones(sizes[0])
         if sample_weight is not None:
             weight = weights_of(sample_weight, sizes[0])

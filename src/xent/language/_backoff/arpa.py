@@ -19,7 +19,7 @@ from xent import _check
 from xent.language._backoff.linked import LinkedLevels, packed, unpacked
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
-from xent.language._lines import _text
+from xent.language._lines import _encodings, _text
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, UNKNOWN_NAMES, Vocabulary
 
 U32 = NDArray[np.uint32]
@@ -109,10 +109,21 @@ class ArpaReader:
 
     # ------------------------------------------------------------------ lines
 
+    def _refuse_utf16(self) -> None:
+        """Say so where it is UTF-16 that no line was found in; a pipe cannot be read again."""
+        if not os.path.isfile(self.path):
+            return
+        with closing(_text.pieces(self.path)) as pieces:
+            encoding = _encodings.utf16(next(pieces, b""))
+        if encoding:
+            advice = _encodings.converted(encoding)
+            raise _check.invalid("path", "be UTF-8", f"{encoding} in {self.path!r}", advice)
+
     def _header(self) -> list[int]:
         first = True
         while (line := self._next_line()) != "\\data\\":
             if not line:
+                self._refuse_utf16()
                 raise self._wrong("hold a line \\data\\", "none")
             if first and (kind := line.split()[0]) in IRSTLM:
                 advice = "Write it as ARPA with: compile-lm FILE --text yes OUTPUT"

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def listed(
     index = vocabulary.index
     ids: list[list[list[int]]] = [[] for _ in range(order)]
     times: list[list[int]] = [[] for _ in range(order)]
+    whole = True
     for gram, count in _entries(counts):
         if not 0 < len(gram) <= order:
             continue
@@ -50,13 +52,17 @@ def listed(
             else:
                 break
         if len(found) < len(gram) or (unknown == "closed" and UNKNOWN in found):
+            whole = False
             continue
         if BEGIN in found[1:] or END in found[:-1]:
             must = "hold <s> only at the begin of an n-gram, and </s> only at its end"
             raise _check.invalid("counts", must, repr(" ".join(gram)))
         ids[len(gram) - 1].append(found)
         times[len(gram) - 1].append(count)
-    return vocabulary, _levels(vocabulary, ids, times)
+    levels = _levels(vocabulary, ids, times)
+    if whole:
+        _doubt_cut(vocabulary, levels)
+    return vocabulary, levels
 
 
 def _entries(counts: Any) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -116,6 +122,30 @@ def _levels(vocabulary: Vocabulary, ids: list[list[list[int]]], times: list[list
     if not single.any():
         raise _check.invalid("counts", "hold 1-grams", "none")
     return levels
+
+
+def _doubt_cut(vocabulary: Vocabulary, levels: Levels) -> None:
+    """Warn where what follows an n-gram was seen less often than it, as where rare ones were cut.
+
+    The shares of what follows are of what is listed: where the rest is cut, they are too large.
+    """
+    for n, (shorter, longer) in enumerate(pairwise(levels), 1):
+        sums = np.bincount(longer.prefix, longer.count, len(shorter))
+        odd = (sums > 0) & (sums != shorter.count)
+        if n == 1:
+            odd[BEGIN] = False  # it is no event, whose count is not kept
+        if odd.any():
+            row = place = int(np.argmax(odd))
+            gram: list[int] = []
+            for level in reversed(levels[:n]):
+                gram.insert(0, int(level.word[place]))
+                place = int(level.prefix[place])
+            words = " ".join(vocabulary.words(np.array(gram)))
+            said = f" lists {words!r} {shorter.count[row]:,} times, and what follows it "
+            said += f"{sums[row]:,.0f} times; so with {odd.sum():,} {n}-grams. "
+            advice = "Probabilities are shares of what follows: list all of it."
+            _check.warn(_check.argument("counts") + said + advice)
+            return
 
 
 def _rows(grams: I64, keys: list[Any]) -> I64:

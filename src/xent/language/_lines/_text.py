@@ -34,11 +34,23 @@ from xent.language._vocabulary import (
 
 PIECE_BYTES = 1 << 21  # what is made of a piece of text stays in the cache
 LINES_AT_ONCE = 1 << 13
+FEW_ENDS = 10  # of another kind than line feeds, below which they are letters that went astray
 JOINED_LINES = 64
 LONGEST_LINE = 128 * 10**6  # bytes; text8, a well-known text of one line, has 10^8
 TOKEN_UNITS = ("word", "character", "byte")
 ERROR_POLICIES = ("strict", "keep")
 Ids = NDArray[np.uint32]
+
+
+def _doubt_ends(text: bytes, lines: int) -> None:
+    """Warn of a text whose lines end otherwise, as on the first Macs: all is one sentence."""
+    for what, sign in (("\\r", b"\r"), ("U+2028", "\u2028".encode())):
+        count = text.count(sign)
+        if count >= FEW_ENDS and count > 2 * lines:
+            _check.warn(
+                f"The text has {what} {count:,} times beside {_check.count(lines, 'line feed')}, "
+                "which alone end a sentence. If it ends lines, put line feeds in its place."
+            )
 
 
 class Reader:
@@ -130,6 +142,8 @@ class Reader:
         letters = np.frombuffer(text, np.uint8)
         lines = _line_feeds_in(text)
         if self.unit == "word":
+            if not self.lines:
+                _doubt_ends(text, lines)
             ids = self.vocabulary.encode(letters, lines, grow=self.grow)
             # 0 wraps around, so this counts <s> and </s> alone.
             if np.count_nonzero((ids - np.uint32(1)) < 2) != 2 * lines:

@@ -65,6 +65,7 @@ class AbsoluteDiscounting(Discounting):
     cut_mass: str = "kept"
 
     def __post_init__(self) -> None:
+        _check.flag("interpolated", self.interpolated)
         _check.option("cut_mass", self.cut_mass, CUT_MASS)
         if self.discount is not None and _check.positive("discount", self.discount) > 1:
             must = "be above 0 and at most 1"

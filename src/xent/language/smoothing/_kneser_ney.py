@@ -82,6 +82,9 @@ class KneserNey(Discounting):
     cut_mass: str = "kept"
 
     def __post_init__(self) -> None:
+        advice = "Discounts go under discount=."
+        _check.flag("interpolated", self.interpolated, advice)
+        _check.flag("modified", self.modified, advice)
         _check.option("cut_mass", self.cut_mass, CUT_MASS)
         if self.discount is not None:
             check_discounts(self.discount)

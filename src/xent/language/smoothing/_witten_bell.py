@@ -51,6 +51,7 @@ class WittenBell(Discounting):
     cut_mass: str = "kept"
 
     def __post_init__(self) -> None:
+        _check.flag("interpolated", self.interpolated)
         _check.option("cut_mass", self.cut_mass, CUT_MASS)
 
     def discounted(

@@ -104,6 +104,8 @@ ENTROPIES: dict[str, Callable[..., float]] = {
     "logistic": lambda _m, s: 2 + math.log(s),
     "cauchy": lambda _m, s: math.log(4 * math.pi) + math.log(s),
     "gumbel": lambda _m, s: 1 + EULER + math.log(s),
+    "extreme value": lambda _a, s, c: 1 + EULER * (1 - c) + math.log(s),
+    "tail": lambda _a, s, c: 1 + c + math.log(s),
     "student": lambda _m, s, df: student_entropy(df) + math.log(s),
     "gamma": lambda _a, s, k: gamma_entropy(k) + math.log(s),
     "inverse gamma": lambda _a, s, k: gamma_entropy(k) - 2 * _digamma(k) + math.log(s),

@@ -26,6 +26,8 @@ SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
     "logistic": lambda a, s: ("logistic", a, s),
     "cauchy": lambda a, s: ("cauchy", a, s),
     "gumbel_r": lambda a, s: ("gumbel", a, s),
+    "genextreme": lambda a, s, c: ("extreme value", a, s, c),
+    "genpareto": lambda a, s, c: ("tail", a, s, c),
     "t": lambda a, s, df: ("student", a, s, df),
     "gamma": lambda a, s, k: ("gamma", a, s, k),
     "erlang": lambda a, s, k: ("gamma", a, s, k),

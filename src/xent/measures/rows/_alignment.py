@@ -97,6 +97,8 @@ def _one_order(parts: list[Labelled], axes: Sequence[int | None], count: int) ->
     for one, other in combinations([i for i, names in enumerate(symbols) if names], 2):
         _check_kinds(parts[one], symbols[one], parts[other], symbols[other])
     _check_intervals(parts[count - 1].argument, wanted)
+    for i in range(1, count):
+        _doubt_spellings(parts[i].argument, symbols[i] or (), symbols[0] or ())
     moved = False
     for i, part in enumerate(parts):
         names, a = symbols[i], axes[i]
@@ -190,6 +192,20 @@ def _check_kinds(one: Labelled, these: Any, other: Labelled, those: Any) -> None
             f"{pair[1]!r} ({type(pair[1]).__name__}) beside {pair[0]!r} ({type(pair[0]).__name__})"
         )
         raise _check.invalid(other.argument, must, got, "Bring both to one type.")
+
+
+def _doubt_spellings(argument: str, mine: AxisSymbols, others: AxisSymbols) -> None:
+    """Warn where a symbol that the first lacks is one of its own that is written otherwise."""
+    here, there = set(mine), set(others)
+    lost = {_check.bare(s): s for s in others if isinstance(s, str) and s not in here}
+    for symbol in mine if lost else ():
+        if isinstance(symbol, str) and symbol not in there:
+            other = lost.get(_check.bare(symbol))
+            if other is not None:
+                doubt = " has a symbol that may be one of the others: "
+                said = doubt + _check.look_alike(symbol, [other])
+                _check.warn(_check.argument(argument) + said)
+                return
 
 
 def _kind(symbol: Hashable) -> object:

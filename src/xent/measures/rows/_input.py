@@ -340,9 +340,7 @@ def outcome_axes(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tu
 
 def check_keepdims(keepdims: object) -> bool:
     """Return `keepdims`; refuse all but True and False."""
-    if not isinstance(keepdims, bool | np.bool_):
-        raise _check.wrong_kind("keepdims", "be True or False", repr(keepdims))
-    return bool(keepdims)
+    return _check.flag("keepdims", keepdims)
 
 
 def outcomes_last(library: Library, values: Array, axes: tuple[int, ...]) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent._array import library_of
+from xent._array import library_of, without_arrays
 from xent.measures.rows._dispatch import count_kernels
 from xent.measures.rows._places import placed, places_of
 from xent.measures.rows._protocols import AnyArray, ArrayLike, Codes, Numbers, Samples
@@ -321,6 +321,8 @@ def _as_array(values: Any) -> AnyArray:
         listed = ("to_pylist", "to_list", "tolist")  # as plain numbers: Arrow, polars, pandas
         values = next(getattr(values, n) for n in listed if hasattr(values, n))()
     entries = list(values)
+    # Numbers of other libraries: a tensor is equal to no other, and would be a symbol of its own.
+    entries = without_arrays(entries)
     if entries and all(type(v) in (int, bool) for v in entries):
         whole = np.asarray(entries)
         if whole.dtype.kind in "iub":  # numbers of 64 bits with and without sign become floats

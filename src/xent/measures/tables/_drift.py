@@ -338,7 +338,15 @@ def _moved(
 
 
 def _doubt_levels(found: ColumnDrift, old: list[Any]) -> None:
-    """Warn where a new level is an old one that is written otherwise."""
+    """Warn where a new level is an old one that is written otherwise; refuse bytes of text."""
+    known = set(old)
+    for level in found.new_levels:
+        if (isinstance(level, bytes) and level.decode(errors="replace") in known) or (
+            isinstance(level, str) and level.encode(errors="replace") in known
+        ):
+            because = "bytes in one table and text in the other"
+            advice = "Give the column one type in both."
+            raise _check.cannot(f"The drift of {found.name!r}", because, advice)
     bare = {_check.bare(level) for level in old if isinstance(level, str)}
     for level in found.new_levels:
         if isinstance(level, str) and _check.bare(level) in bare:

@@ -278,7 +278,8 @@ def weights_of_classes(
     for name in class_weight:
         if name not in names:
             known = "weigh classes that " + _check.argument("y") + " holds"
-            raise _check.invalid("class_weight", known, repr(name))
+            advice = f"It has {_check.join_names(names, limit=5, last='and')}."
+            raise _check.invalid("class_weight", known, repr(name), advice)
     weights = np.array([_check.number("class_weight", class_weight.get(n, 1.0)) for n in names])
     check_weights("class_weight", weights)
     return weights

@@ -162,14 +162,15 @@ def _costs(given: Predictions, found: Scale | ManyStairs) -> tuple[int, float, f
 
 
 def _doubts(found: Scale, impossible: int) -> None:
-    if found.separated:
-        _check.warn(
-            "The model makes no mistake that it could be made less sure of, or a class does not "
-            "occur: the best calibrator is infinite. One virtual row that says what the model says "
-            "keeps it finite."
-        )
     if impossible:
         _check.warn(
             f"{_check.count(impossible, 'row')} had a true class of probability 0, which no "
             "temperature mends: fitted on the others."
+        )
+    if found.separated:
+        there = "On the others the" if impossible else "The"
+        _check.warn(
+            f"{there} model makes no mistake that it could be made less sure of, or a class does "
+            "not occur: the best calibrator is infinite. One virtual row that says what the model "
+            "says keeps it finite."
         )
