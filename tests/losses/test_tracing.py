@@ -394,3 +394,18 @@ def test_compiled_heads_of_half_precision(dtype):
         torch.testing.assert_close(
             leaf.grad.double(), logits.grad @ w.double(), rtol=0.03, atol=0.03
         )
+
+
+def test_an_upstream_gradient_of_a_compiled_loss_is_not_rounded():
+    x, w = random(6, 5, dtype=torch.bfloat16), random(4, 5, dtype=torch.bfloat16)
+    y = torch.tensor([0, 3, 1, 2, 0, 1])
+    calls = (
+        lambda x: L.cross_entropy(x[:, :4], y) * 0.3,
+        lambda x: L.linear_cross_entropy(x, w, y) * 0.3,
+    )
+    for call in calls:
+        torch._dynamo.reset()
+        found, want = (x.clone().requires_grad_() for _ in range(2))
+        torch.compile(call, fullgraph=True, backend="aot_eager")(found).backward()
+        call(want).backward()
+        assert torch.equal(found.grad, want.grad)
