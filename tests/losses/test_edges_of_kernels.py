@@ -28,7 +28,9 @@ def normal(*shape, seed=0):
 @pytest.mark.parametrize("soft", [False, True])
 def test_rows_of_every_size_around_a_block(dtype, soft):
     """Wide ones first: what they leave in memory is no part of the next."""
-    near = {"rtol": 2e-6, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-13}
+    near = (
+        {"rtol": 2e-6, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-13}
+    )
     for n in SIZES:
         x = (normal(3, n, seed=n) * 3).to(dtype)
         y = torch.tensor([0, n // 2, n - 1])
@@ -151,7 +153,10 @@ BINARY = {
 @pytest.mark.parametrize("rows", [1, 3])
 def test_weights_beyond_float32_past_the_first_piece(kind, rows, dtype):
     weights = {name: w.to(dtype) for name, w in BINARY[kind].items()}
-    x, t = (normal(rows, 1000, seed=4) * 3).to(dtype), normal(rows, 1000, seed=5).sigmoid().to(dtype)
+    x, t = (
+        (normal(rows, 1000, seed=4) * 3).to(dtype),
+        normal(rows, 1000, seed=5).sigmoid().to(dtype),
+    )
     t[:, ::3] = t[:, ::3].round()
     leaf, wide = x.clone().requires_grad_(), x.double().clone().requires_grad_()
     found = L.binary_cross_entropy_with_logits(leaf, t, **weights, reduction="none")

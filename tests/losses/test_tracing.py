@@ -353,7 +353,12 @@ def test_operators_give_what_torch_is_told_of_them(dtype, reduction):
     # Logits of float16 come to the operator as float32.
     last = (x.float() if dtype == torch.float16 else x).movedim(1, -1)
     x = last.movedim(-1, 1)
-    for z, axis in ((x, 1), (last, 2), (last.contiguous(), 2), (last.contiguous().movedim(-1, 1), 1)):
+    for z, axis in (
+        (x, 1),
+        (last, 2),
+        (last.contiguous(), 2),
+        (last.contiguous().movedim(-1, 1), 1),
+    ):
         calls.append((ops.softmax_loss, (z, y, None, None, axis, *o, True)))
         up = ups.reshape(2, 3) if reduction == "none" else ups.expand(2, 3)
         calls.append((ops.softmax_loss_backward, (up, z, y, None, None, axis, *o[1:6])))
