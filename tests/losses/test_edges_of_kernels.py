@@ -1,6 +1,7 @@
 """Where a loop begins, ends or turns to its second branch: sizes around each block, logits of ±inf.
 
-The truth is the formula in float64, or what the limit is.
+The truth is the formula in float64, or what the limit is. Images of 140 pixels are a tile and a
+part of one.
 """
 
 import math
@@ -71,8 +72,8 @@ def test_a_row_of_plus_infinity_is_certain(dtype):
     given = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]], dtype=dtype)
     assert L.cross_entropy(x, given, reduction="none").tolist() == [0, inf]
     assert L.cross_entropy(x, y, reduction="none", label_smoothing=0.1).tolist() == [inf, inf]
-    pixels = x.t().reshape(1, 3, 1, 2).repeat(1, 1, 20, 1)
-    found = L.cross_entropy(pixels, y.expand(1, 20, 2), reduction="none", axis=1)
+    pixels = x.t().reshape(1, 3, 1, 2).repeat(1, 1, 70, 1)
+    found = L.cross_entropy(pixels, y.expand(1, 70, 2), reduction="none", axis=1)
     assert found.unique(dim=1).tolist() == [[[0, inf]]]
 
 
@@ -83,16 +84,17 @@ def test_a_row_of_minus_infinity_alone_is_no_distribution(dtype):
     found = L.cross_entropy(x, y, reduction="none")
     assert found[0].isnan()
     assert found[1] == 0
-    pixels = x.t().reshape(1, 3, 1, 2).repeat(1, 1, 20, 1)
-    found = L.cross_entropy(pixels, y.expand(1, 20, 2), reduction="none", axis=1)
+    assert L.cross_entropy(x[:1, :1], y[:1] - 1).isnan()  # of one class as well
+    pixels = x.t().reshape(1, 3, 1, 2).repeat(1, 1, 70, 1)
+    found = L.cross_entropy(pixels, y.expand(1, 70, 2), reduction="none", axis=1)
     assert found[..., 0].isnan().all()
     assert not found[..., 1].any()
 
 
 @BOTH
 def test_a_class_of_weight_0_silences_its_rows(dtype):
-    x = normal(40, 3).to(dtype)
-    y = torch.arange(40) % 3
+    x = normal(140, 3).to(dtype)
+    y = torch.arange(140) % 3
     x[y == 0] = nan
     weight = torch.tensor([0.0, 1.0, 2.0], dtype=dtype)
     kept, wide = y != 0, x.double()
@@ -105,19 +107,19 @@ def test_a_class_of_weight_0_silences_its_rows(dtype):
         want += z_loss * (of_each * wide[kept].logsumexp(1).square()).sum()
         torch.testing.assert_close(loss.double(), want, rtol=1e-6, atol=0)
         assert not leaf.grad[~kept].any()
-        image, at = x.t().reshape(1, 3, 8, 5).contiguous().requires_grad_(), y.reshape(1, 8, 5)
+        image, at = x.t().reshape(1, 3, 14, 10).contiguous().requires_grad_(), y.reshape(1, 14, 10)
         again = L.cross_entropy(image, at, weight, reduction="sum", z_loss=z_loss, axis=1)
         again.backward()
         torch.testing.assert_close(again, loss, rtol=1e-6, atol=0)
-        torch.testing.assert_close(image.grad.reshape(3, 40).t(), leaf.grad, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(image.grad.reshape(3, 140).t(), leaf.grad, rtol=1e-6, atol=1e-7)
 
 
 def test_a_silent_pixel_beside_one_that_float32_cannot_split():
-    image, token = torch.zeros(1, 3, 1, 40), torch.ones(1, 1, 40)
+    image, token = torch.zeros(1, 3, 1, 140), torch.ones(1, 1, 140)
     image[..., 3], token[..., 3], token[..., 4] = nan, 0.0, 1e-37
     leaf = image.requires_grad_()
     L.cross_entropy(
-        leaf, torch.zeros(1, 1, 40, dtype=torch.int64), axis=1, reduction="sum", token_weight=token
+        leaf, torch.zeros(1, 1, 140, dtype=torch.int64), axis=1, reduction="sum", token_weight=token
     ).backward()
     assert not leaf.grad[..., 3].any()
     torch.testing.assert_close(leaf.grad[0, 1, 0, 4].item(), 1e-37 / 3, rtol=1e-5, atol=0)

@@ -122,6 +122,7 @@ def test_rows_that_are_none_or_hold_impossible_classes():
         loss, stats = f(x, y, reduction="none", stats=True)
         assert loss[0].isnan()
         assert stats.lse[0].isnan()
+        assert f(x[:1, :1], y[:1]).isnan()  # of one class as well
         kept = x.detach()[1, [0, 2, 3]].requires_grad_()
         log_p = kept.log_softmax(0)
         want = -(log_p.exp() * log_p).sum()
