@@ -89,6 +89,8 @@ def test_a_row_of_minus_infinity_alone_is_no_distribution(dtype):
     found = L.cross_entropy(pixels, y.expand(1, 70, 2), reduction="none", axis=1)
     assert found[..., 0].isnan().all()
     assert not found[..., 1].any()
+    one, nothing = pixels[:, :1, :, :1].repeat(1, 1, 2, 1), torch.zeros(1, 140, 1, dtype=y.dtype)
+    assert L.cross_entropy(one, nothing, reduction="none", axis=1).isnan().all()
 
 
 @BOTH
