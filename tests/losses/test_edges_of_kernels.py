@@ -144,7 +144,7 @@ BINARY = {
     "each, of its own class": {
         "pos_weight": 1e25 / (1 + torch.arange(1000.0, dtype=torch.float64))
     },
-    "late": {"weight": torch.ones(1000, dtype=torch.float64).index_fill(0, torch.tensor([700]), 1e-30)},
+    "late": {"weight": torch.ones(1000, dtype=torch.float64).index_fill(0, torch.tensor([700]), 1e30)},
     "tiny and huge": {
         "weight": torch.ones(1000, dtype=torch.float64).index_fill(0, torch.tensor([999]), 1e30),
         "pos_weight": torch.ones(1000, dtype=torch.float64).index_fill(0, torch.tensor([300]), 1e-30),
