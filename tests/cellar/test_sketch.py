@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from xent._kernels.columns.sketch import count_joined, join, merge
 from xent._table.sketch import Sketch
 
 ORDERS = {
@@ -54,6 +55,36 @@ def test_sketch_keeps_few_values_exactly():
     np.testing.assert_array_equal(sketch.ends(256), np.arange(256.0))
     sketch.add(np.array([np.nan]))
     assert len(sketch.ends(256)) == 255
+
+
+def test_points_are_joined_up_to_the_most_rows():
+    rng = np.random.default_rng(1)
+    for most in (1, 2, 5, 9):
+        weight, doubt = rng.integers(1, 5, 60), rng.integers(0, 3, 60)
+        for unsure in (np.zeros(60, np.int64), doubt):
+            want = [[0.0, 0.0, weight[0]]]
+            for i in range(1, 60):
+                if want[-1][2] + weight[i] + unsure[i] <= most:
+                    want[-1] = [want[-1][0], float(i), want[-1][2] + weight[i]]
+                else:
+                    want.append([float(i), float(i), weight[i]])
+            low, high, held = np.arange(60.0), np.arange(60.0), weight.copy()
+            n = join(low, high, held, unsure.copy(), most)
+            assert [list(row) for row in zip(low[:n], high[:n], held[:n], strict=True)] == want
+            if not unsure.any():
+                assert count_joined(weight, most) == n
+
+
+def test_as_many_rows_are_in_doubt_as_may_lie_below():
+    """Of an entry of three rows two may lie anywhere below its point, the third is the point."""
+    a, b = np.array([5.0, 8.0]), np.array([1.0, 7.0, 8.0])
+    rows, more = np.array([4, 2]), np.array([2, 3, 1])
+    doubt, unsure = np.array([0, 1]), np.array([0, 2, 0])
+    value, weight, found = np.empty(5), np.empty(5, np.int64), np.empty(5, np.int64)
+    n = merge(a, rows, doubt, b, more, unsure, value, weight, found)
+    assert value[:n].tolist() == [1, 5, 7, 8]
+    assert weight[:n].tolist() == [2, 4, 3, 3]
+    assert found[:n].tolist() == [0 + 3, 0 + 4, 2 + 2, 1]
 
 
 def test_merging_leaves_the_other_sketch_as_it_was():

@@ -1,10 +1,12 @@
 """What is not ours still compiles; what kernels call is compiled inside them alone."""
 
 import gc
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 
@@ -34,6 +36,39 @@ def test_what_kernels_call_is_compiled_inside_them_alone(tmp_path):
         assert done.stdout.split() == ["1.0", str(hits)], done.stderr
     kept = {path.name.partition(".cpython")[0] for path in (tmp_path / "cache").rglob("*.nbc")}
     assert kept == {"nested.eighth"}
+
+
+def test_kernels_of_one_text_are_kept_apart_by_what_they_close_over(tmp_path):
+    (tmp_path / "scaled.py").write_text(
+        "from xent._compile.decorator import kernel\n\n"
+        "def times(n):\n    @kernel()\n    def scaled(x):\n        return n * x\n\n"
+        "    return scaled\n\nprint(times(2.0)(3.0), times(5.0)(3.0))\n"
+    )
+    places = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    places["PYTHONPATH"] = str(Path(decorator.__file__).parents[2])
+    run = [sys.executable, str(tmp_path / "scaled.py")]
+    for _ in range(2):
+        done = subprocess.run(run, env=os.environ | places, capture_output=True, text=True)
+        assert done.stdout.split() == ["6.0", "15.0"], done.stderr
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 2
+
+
+def test_many_short_compilations_are_worth_a_word_together(monkeypatch, caplog):
+    now = [0.0]
+    monkeypatch.setattr(notice, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    waiting = notice._Waiting()
+    kernel = SimpleNamespace(
+        py_func=SimpleNamespace(__module__="xent.trees._kernels.grow"),
+        _cache=SimpleNamespace(cache_path=None),
+    )
+    with caplog.at_level(logging.WARNING, "xent"):
+        for told in (0, 0, 1, 1):
+            waiting.on_start(SimpleNamespace(data={"dispatcher": kernel}))
+            now[0] += 0.4
+            waiting.on_pass()
+            waiting.on_end(None)
+            now[0] += 100
+            assert len(caplog.records) == told
 
 
 def test_the_collector_of_cycles_runs_as_often_as_before():

@@ -123,3 +123,19 @@ def test_an_archive_of_machine_code_alone(shipping):
     }
     assert sum(1 for begin, end in json.loads(head).values() if end > begin) == 3
     assert len(data) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("features", "level"),
+    [
+        (shipped.V4, "x86-64-v4"),
+        (shipped.V3, "x86-64-v3"),
+        (f"{shipped.V3} avx512f", None),  # more of AVX-512 than the archive of v3 has
+        (shipped.V3.replace(" fma", ""), None),
+    ],
+)
+def test_an_archive_is_for_processors_of_its_level(features, level, monkeypatch):
+    monkeypatch.setattr(
+        shipped.binding, "get_host_cpu_features", lambda: dict.fromkeys(features.split(), True)
+    )
+    assert shipped.runs() == level

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -75,6 +76,22 @@ def test_of_two_errors_the_first_reaches_the_caller():
         block_threads.in_blocks(work, 2, threads=2)
 
 
+def test_after_an_error_no_more_is_begun():
+    other, begun = threading.Event(), []
+
+    def work(start, stop):
+        if start == 0:
+            assert other.wait(60)
+            raise ArithmeticError("first")
+        begun.append(start)
+        other.set()
+        threading.Event().wait(0.01)
+
+    with pytest.raises(ArithmeticError, match="first"):
+        block_threads.in_blocks(work, 200, threads=2, turns=100)
+    assert len(begun) < 100
+
+
 def test_machine_code_that_is_removed_is_counted(tmp_path, monkeypatch):
     """From all folders where it may lie, each once; other files stay."""
     for name, size in (("a/xent.one.nbc", 7), ("a/deep/xent.two.nbi", 11), ("b/xent.three.nbc", 100),
@@ -95,7 +112,9 @@ def test_usable_after_fork():
     block_threads.in_blocks(lambda a, b: None, 4, threads=2)
     child = os.fork()
     if child == 0:
-        done = block_threads.in_blocks(lambda a, b: b - a, 4, threads=2)
+        both, done = threading.Barrier(2, timeout=20), None  # which one thread does not pass
+        with suppress(threading.BrokenBarrierError):
+            done = block_threads.in_blocks(lambda a, b: (both.wait(), b - a)[1], 4, threads=2)
         os._exit(0 if done == [2, 2] else 1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0

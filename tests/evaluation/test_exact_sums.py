@@ -51,15 +51,34 @@ def test_sums_are_exact_in_any_order(values, random):
                 assert sums.values()[0] == pytest.approx(float(want), rel=1e-15, abs=5e-324)
 
 
-def test_sums_of_many_are_carried():
-    rows = 1 << 15
-    values = with_spare(np.random.default_rng(0).random(rows) * 1000)
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).random(1 << 15) * 1000,
+        # What the first limb leaves is the most there is, and of one sign: it fills the second.
+        np.full(1 << 15, 2.0**-21 - 2.0**-66),
+        np.full(1 << 15, 2.0**-66 - 2.0**-21),
+    ],
+    ids=["any", "all above", "all below"],
+)
+def test_sums_of_many_are_carried(values):
+    rows = len(values)
+    values = with_spare(values)
     one, left = Sums(2, 5), padded(rows)
     want = exactly(values[:rows].tolist())
     for _ in range(40):
         one.add(1, values, rows, left)
     assert Fraction(one.whole(1), 1 << SMALLEST) == 40 * want
     assert one.whole(0) == 0
+
+
+def test_rows_of_one_kind_fill_no_count():
+    rows = 70_000  # more than a number of 16 bits counts
+    probs = np.tile([0.75, 0.25], (rows, 1))
+    report = evaluate(np.zeros(rows, np.int64), probs, base=2)
+    assert report.confusion.sum() == report.confusion[0, 0] == rows
+    assert report.cross_entropy == pytest.approx(-math.log2(0.75), rel=1e-15)
+    assert report.accuracy == 1
 
 
 def test_interval_is_exact_where_subtraction_would_lose_it():

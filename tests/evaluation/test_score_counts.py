@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xent import _store
-from xent._kernels.predictions.scores import mark_scores
+from xent._kernels.predictions.scores import LOG_PROBABILITY, log_odds, mark_scores
 from xent.evaluation import Accumulator
 from xent.evaluation._accumulator import stored
 from xent.evaluation._accumulator.scores import column, tables
@@ -214,6 +214,16 @@ def test_keys_order_as_scores_do():
     assert (np.diff(keys_from(scores)) > 0).all()
     assert (scores_from(keys_from(scores)) == scores).all()
     assert keys_from(np.array([-0.0])) == keys_from(np.array([0.0]))
+
+
+def test_odds_of_log_probabilities_next_to_0():
+    """Those of a certainty are infinite, and so are those that no quotient of floats has."""
+    scores = np.array([-1e-310, -0.0, -1e-290, -1e-17, -0.3, -2.0, -50.0, -800.0])
+    found = np.empty(8)
+    log_odds(scores, LOG_PROBABILITY, 8, found)
+    assert found[:2].tolist() == [math.inf, math.inf]
+    want = [-math.log(math.expm1(-s)) if s > -40 else s for s in scores[2:].tolist()]
+    np.testing.assert_allclose(found[2:], want, rtol=1e-14)
 
 
 @pytest.mark.parametrize("largest", [1e-300, 1.0, 1e12, 1e300])

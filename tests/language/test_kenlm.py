@@ -61,6 +61,19 @@ def test_without_unk_as_kenlm_prints_it(tmp_path):
     assert model.score("a b zz b") == pytest.approx(-200.3000030517578, abs=1e-5)
 
 
+def test_words_are_parted_as_python_parts_bytes(tmp_path):
+    (tmp_path / "s.arpa").write_text(SMALL)
+    model = kenlm.Model(str(tmp_path / "s.arpa"))
+    words = {}
+    for letter in map(chr, range(1, 128)):
+        text = f"a{letter}b"
+        words[letter] = len(text.encode().split())
+        assert len(list(model.full_scores(text, eos=False))) == words[letter], repr(letter)
+        if words[letter] == 2:
+            assert model.score(f"{letter}{text}{letter}") == model.score("a b")
+    assert sum(n == 2 for n in words.values()) == 6
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("strings", [True, False])
 def test_binaries_score_as_their_numbers(tmp_path, kind, strings):

@@ -107,6 +107,34 @@ def test_weights_of_another_kind_or_place():
         dist.destroy_process_group()
 
 
+def test_rows_that_are_none_or_hold_impossible_classes():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    f, inf = L.vocab_parallel_cross_entropy, float("inf")
+    try:
+        none = torch.zeros(0, 4, requires_grad=True)
+        for reduction in ("none", "mean", "sum"):
+            loss = f(none, torch.zeros(0, dtype=torch.int64), reduction=reduction)
+            assert not loss.any()
+            assert torch.autograd.grad(loss.sum(), none)[0].shape == (0, 4)
+        x = torch.tensor([[-inf] * 4, [1.0, -inf, 2.0, 0.5]], dtype=torch.float64)
+        x.requires_grad_()
+        y = torch.tensor([0, 2])
+        loss, stats = f(x, y, reduction="none", stats=True)
+        assert loss[0].isnan()
+        assert stats.lse[0].isnan()
+        assert f(x[:1, :1], y[:1]).isnan()  # of one class as well
+        kept = x.detach()[1, [0, 2, 3]].requires_grad_()
+        log_p = kept.log_softmax(0)
+        want = -(log_p.exp() * log_p).sum()
+        torch.testing.assert_close(stats.entropy[1], want)
+        (grad,) = torch.autograd.grad(stats.entropy[1], x)
+        (slope,) = torch.autograd.grad(want, kept)
+        torch.testing.assert_close(grad[1, [0, 2, 3]], slope)
+        assert grad[1, 1] == 0
+    finally:
+        dist.destroy_process_group()
+
+
 def test_without_a_group():
     x, y = torch.zeros(1, 4), torch.tensor([2])
     with pytest.raises(ValueError, match=r"torch\.distributed has no process group"):

@@ -317,3 +317,100 @@ def test_an_exported_head_holds_operations_of_torch_alone():
     program = torch.export.export(Model(), (x, w, y))
     assert "xent" not in str(program.graph)
     torch.testing.assert_close(program.module()(x, w, y), L.linear_cross_entropy(x, w, y))
+
+
+def random(*shape, dtype):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float64, torch.float16], ids=str
+)
+def test_operators_give_what_torch_is_told_of_them(dtype, reduction):
+    """Shapes, strides and types: what the rest of a compiled graph is made for."""
+    ops, real = torch.ops.xent, torch.promote_types(dtype, torch.float32)
+    o = (reduction, -100, 0.1, 0.7, 0.0, 0.0, "zero")
+    y = torch.tensor([[0, 3, 1], [2, -100, 0]])
+    x = random(2, 4, 3, dtype=dtype)
+    ups = random(6, dtype=real) if reduction == "none" else random((), dtype=real)
+    hidden, w, b = random(6, 5, dtype=dtype), random(4, 5, dtype=dtype), random(4, dtype=dtype)
+    head = hidden, w, b, y.reshape(-1), None, None
+    answers = hidden, w, b, random(6, 4, dtype=dtype).sigmoid(), None, None, None
+    of_answers = reduction, 0.1, 0.7, 0.0, "zero", None
+    teacher = hidden, w, b, hidden + 1, w, b, None, None, None
+    wants, columns = (True, True, True), [random(6, dtype=real) for _ in range(3)]
+    calls = [
+        (ops.linear_class_loss, (*head, *o, False, *wants)),
+        (ops.linear_class_loss_backward, (ups, *head, *o, False, *wants)),
+        (ops.linear_class_stats, (*head, *o, *wants)),
+        (ops.linear_class_stats_backward, (ups, *columns, *head, *o, *wants)),
+        (ops.linear_binary_loss, (*answers, *of_answers, *wants)),
+        (ops.linear_binary_loss_backward, (ups, *answers, *of_answers, *wants)),
+        (ops.linear_teacher_loss, (*teacher, reduction, *o[2:], 0.0, *wants)),
+        (ops.linear_teacher_loss_backward, (ups, *teacher, reduction, *o[2:], 0.0, *wants)),
+    ]
+    # Logits of float16 come to the operator as float32.
+    last = (x.float() if dtype == torch.float16 else x).movedim(1, -1)
+    x = last.movedim(-1, 1)
+    for z, axis in (
+        (x, 1),
+        (last, 2),
+        (last.contiguous(), 2),
+        (last.contiguous().movedim(-1, 1), 1),
+    ):
+        calls.append((ops.softmax_loss, (z, y, None, None, axis, *o, True)))
+        up = ups.reshape(2, 3) if reduction == "none" else ups.expand(2, 3)
+        calls.append((ops.softmax_loss_backward, (up, z, y, None, None, axis, *o[1:6])))
+    for operator, arguments in calls:
+        torch.library.opcheck(operator.default, arguments, test_utils="test_faketensor")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_compiled_heads_of_half_precision(dtype):
+    def classes(x, w, y, p):
+        return L.linear_cross_entropy(x, w, y, temperature=0.7, reduction="none")
+
+    def shares(x, w, y, p):
+        return L.linear_cross_entropy(x, w, p)
+
+    def answers(x, w, y, p):
+        return L.linear_binary_cross_entropy(x, w, p, temperature=0.7)
+
+    x, w, y = random(6, 5, dtype=dtype), random(4, 5, dtype=dtype), torch.tensor([0, 3, 1, 2, 0, 1])
+    p = random(6, 4, dtype=torch.float32).softmax(1).to(dtype)
+    plain = torch.nn.functional
+    z = x.double() @ w.double().t()
+    truths = {
+        classes: lambda z: plain.cross_entropy(z / 0.7, y, reduction="none"),
+        shares: lambda z: -(p.double() * z.log_softmax(1)).sum() / 6,
+        answers: lambda z: plain.binary_cross_entropy_with_logits(z / 0.7, p.double()),
+    }
+    for call, formula in truths.items():
+        torch._dynamo.reset()
+        leaf = x.clone().requires_grad_()
+        loss = torch.compile(call, fullgraph=True, backend="aot_eager")(leaf, w, y, p)
+        loss.sum().backward()
+        logits = z.clone().requires_grad_()
+        want = formula(logits)
+        want.sum().backward()
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss.double(), want, rtol=0.02, atol=0.02)
+        torch.testing.assert_close(
+            leaf.grad.double(), logits.grad @ w.double(), rtol=0.03, atol=0.03
+        )
+
+
+def test_an_upstream_gradient_of_a_compiled_loss_is_not_rounded():
+    x, w = random(6, 5, dtype=torch.bfloat16), random(4, 5, dtype=torch.bfloat16)
+    y = torch.tensor([0, 3, 1, 2, 0, 1])
+    calls = (
+        lambda x: L.cross_entropy(x[:, :4], y) * 0.3,
+        lambda x: L.linear_cross_entropy(x, w, y) * 0.3,
+    )
+    for call in calls:
+        torch._dynamo.reset()
+        found, want = (x.clone().requires_grad_() for _ in range(2))
+        torch.compile(call, fullgraph=True, backend="aot_eager")(found).backward()
+        call(want).backward()
+        assert torch.equal(found.grad, want.grad)

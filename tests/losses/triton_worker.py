@@ -16,6 +16,7 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import torch
+import torch.nn.functional as F
 import triton
 import triton.language as tl
 
@@ -265,6 +266,12 @@ def corners():
     assert grad[3:5].isnan().all()
     assert grad[5].tolist() == [0, 0, 0]
     torch.testing.assert_close(grad[7, 1].item(), float(-2 * np.exp(-80.0)), rtol=1e-6, atol=0)
+    x = torch.tensor([[1.0, 2.0], [3.0, 1.0]]).requires_grad_()
+    with on_triton():  # no upstream gradient reaches the loss of what counts for nothing
+        ignored = torch.tensor([-100, -100])
+        loss, stats = L.cross_entropy(x, ignored, reduction="none", stats=True)
+        torch.autograd.backward([loss, stats.lse], [torch.tensor([inf, nan]), torch.ones(2)])
+    torch.testing.assert_close(x.grad, x.softmax(1))
     # the largest comes block after block, and late; what was before it fades
     x = torch.arange(9000.0)[None] / 300
     wide = x.double()
@@ -510,6 +517,30 @@ def binary():
                     loss.backward()
                 torch.testing.assert_close(loss.double(), truth, rtol=1e-6, atol=0, msg=name)
                 torch.testing.assert_close(leaf.grad.double(), wide.grad, rtol=2e-5, atol=1e-7)
+    sure_and_silent_answers()
+
+
+def sure_and_silent_answers():
+    """At a temperature sure answers keep their digits; what weighs nothing may be no number."""
+    x = torch.linspace(-40, 40, 200)
+    t = (x > 0).float()
+    with on_triton():
+        found = binary_logits_loss(x, t, None, None, None, None, Options("none", temperature=0.7))
+    want = torch.log1p(torch.exp(-(x.double() / 0.7).abs()))
+    torch.testing.assert_close(found.double(), want, rtol=5e-7, atol=0)
+    nan = float("nan")
+    x, t = torch.tensor([1.0, nan, -2.0]), torch.tensor([1.0, nan, 0.5])
+    seen = torch.tensor([1.0, 0.0, 1.0])
+    want = F.binary_cross_entropy_with_logits(x[::2].double(), t[::2].double(), reduction="sum")
+    for own, rows in ((seen, None), (None, seen)):
+        leaf = x.clone().requires_grad_()
+        with on_triton():
+            loss = binary_logits_loss(leaf, t, own, None, rows, None, Options("sum"))
+            loss.backward()
+        torch.testing.assert_close(loss.double(), want, rtol=1e-6, atol=0)
+        torch.testing.assert_close(
+            leaf.grad.double(), torch.nan_to_num((x.sigmoid() - t).double()), rtol=1e-6, atol=0
+        )
 
 
 def compiles():

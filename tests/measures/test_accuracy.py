@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from measures import truth
-from xent.measures import Counts, entropy, js_divergence, kl_divergence, mutual_information
+from xent.measures import (
+    Counts,
+    conditional_mutual_information,
+    entropy,
+    js_divergence,
+    kl_divergence,
+    mutual_information,
+)
 
 MEASURES = {
     "entropy": (entropy, truth.entropy),
@@ -113,3 +120,34 @@ def test_a_hundred_thousand_hard_rows(repeats):
 def test_long_rows(size):
     count = 24 if size < 10_000 else 6
     check(truth.worst_of(MEASURES, sweep(truth.hard_pair, count, 7, (size,))))
+
+
+def test_rows_whose_sums_are_off():
+    """As far as may be, where a row may be a little off or far; at the end of a vector, too."""
+    rng = np.random.default_rng(8)
+    pairs = []
+    for size in (33, 39, 64, 200):
+        for off in (9e-7, -9e-7, 3e-15, -3e-15, 0.0):
+            p = rng.random(size) + 0.1
+            near = p * (1 + 8e-6 * rng.standard_normal(size))
+            end = np.where(np.arange(size) < size - size % 8, p, p[::-1])
+            far = 10.0 ** rng.uniform(-9, 0, size)
+            for q in (near, end, far):
+                pairs.append((p / p.sum(), q / q.sum() * (1 + off)))
+                pairs.append((q / q.sum() * (1 + off), p / p.sum()))
+    check(truth.worst_of(MEASURES, pairs))
+
+
+def test_marginals_too_rare_to_count_and_cells_that_never_are():
+    rare = np.array([[1e-200, 0.0], [0.0, 1.0]])  # whose square is no number
+    assert 0 <= mutual_information(rare) < 1e-190
+    joint = np.random.default_rng(9).dirichlet(np.ones(24)).reshape(2, 3, 4)
+    wider = np.insert(joint, 2, 0.0, axis=2)  # a third value that never is
+    found = conditional_mutual_information(wider)
+    assert found == pytest.approx(conditional_mutual_information(joint), rel=1e-13)
+    of_z, by_z = joint.sum((0, 1)), []
+    for k in range(4):
+        p = joint[..., k] / of_z[k]
+        model = p.sum(1)[:, None] * p.sum(0)
+        by_z.append((p * np.log(p / model)).sum())
+    assert found == pytest.approx(of_z @ by_z, rel=1e-12)

@@ -79,3 +79,17 @@ def test_classes_as_numpy_finds_them():
             assert classes.dtype == array.dtype
             assert (classes == expected[0]).all()
             assert (codes == expected[1]).all()
+
+
+@pytest.mark.parametrize("small", [0, 4096])
+def test_more_rows_alike_than_a_byte_counts(small, monkeypatch):
+    rng = np.random.default_rng(1)
+    X = (rng.random((1200, 19)) < 0.5).astype(float)
+    y = (np.arange(1200) >= 600).astype(int)
+    X[:, 2] = y == 0  # 600 ones of one class, one after the other
+    X[:, 1] = np.where(rng.random(1200) < 0.05, 1 - y, y)
+    monkeypatch.setattr(small_nodes, "SMALL", small)
+    tree = TreeClassifier(pruning=None).fit(X, y)
+    assert tree.tree_.feature[0] == 2
+    assert tree.n_nodes_ == 3
+    assert (tree.predict(X) == y).all()

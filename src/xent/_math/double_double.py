@@ -42,13 +42,6 @@ def dd_add_double(high, low, x):
 
 
 @kernel(forceinline=True)
-def dd_add(high, low, x, x_low):
-    """Add x + x_low to high + low: exact but for the rounding of low, and not normalised."""
-    total, lost = two_sum(high, x)
-    return total, (low + x_low) + lost
-
-
-@kernel(forceinline=True)
 def dd_div(x, x_low, y, y_low):
     """Divide x + x_low by y + y_low, to 2^-104 or so of the quotient."""
     high = x / y

@@ -143,7 +143,7 @@ def tanh(x):
     near = x + x * z * (p / q)
     far = (1.0 - u) / (1.0 + u)
     value = near if size < 0.625 else (far if x > 0.0 else -far)
-    return (value if x == x else x), 4.0 * u / ((1.0 + u) * (1.0 + u))
+    return value, 4.0 * u / ((1.0 + u) * (1.0 + u))
 
 
 @inner()
@@ -233,7 +233,6 @@ def _scaled_exp_below(value, top, inverse):
 
         def exact(value, top, inverse):
             d, rest = two_sum(value, -top)
-            rest = select(rest * 0.0 == 0.0, rest, 0.0)
             if inverse == 1.0:
                 return scaled_exp(d, rest)
             scaled, lost = two_product(d, inverse)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._kernels.predictions.figures import NARROW
+from xent._kernels.predictions.tally import MOST_PACKED
 from xent.evaluation._arrays import (
     block_of,
     column_names,
@@ -26,7 +27,7 @@ from xent.evaluation._kinds._distributions import Distributions, no_logits, one_
 from xent.evaluation._probabilities import Matrix, look_like_probs
 from xent.evaluation._truth import classes_of, names_of, truth_of, with_positive
 
-BLOCK_CELLS, BLOCK_ROWS = 1 << 19, 1 << 15  # of a block, at most
+BLOCK_CELLS, BLOCK_ROWS = 1 << 19, MOST_PACKED  # of a block, at most
 
 
 @dataclass(frozen=True)

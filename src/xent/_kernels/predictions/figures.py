@@ -104,5 +104,5 @@ def first_above(off, slack, rows):
 def mend(cost, given, rows):
     """Take the logarithm itself where a probability is so small that 1 over it is infinite."""
     for r in range(rows):
-        if cost[r] == math.inf and given[r] > 0.0:
+        if cost[r] == math.inf:
             cost[r] = -math.log(given[r])

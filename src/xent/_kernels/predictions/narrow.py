@@ -13,9 +13,8 @@ import numpy as np
 
 from xent._compile.decorator import inner, outer
 from xent._kernels.predictions.figures import TILE, cost_of, first_above
-from xent._math.double_double import two_sum
 from xent._math.element import lanes_of, next_above
-from xent._math.exp import EXP_SCALE, scaled_exp
+from xent._math.exp import EXP_SCALE, scaled_exp, scaled_exp_below
 from xent._math.llvm import prefer_512, prefetch
 from xent._math.log import log1p
 from xent._math.transpose import transpose
@@ -190,11 +189,11 @@ def _logits_of_tile(classes, first, rows, normalised, room, out):
             rank = rank + select(t < here, select(mine < v, one, none), none)
         others = squares = zeros()
         for c in range(classes):
-            e = _power(load_float64(tile, U(c * TILE + at)), best)
+            e = scaled_exp_below(load_float64(tile, U(c * TILE + at)), best, 1.0)
             rest = select(guess == np.int64(c), zeros(), e)
             others = others + rest
             squares = multiply_add(rest, rest, squares)
-        e = _power(mine, best)
+        e = scaled_exp_below(mine, best, 1.0)
         won = t == guess
         total = others + EXP_SCALE
         inverse = 1.0 / total
@@ -205,8 +204,7 @@ def _logits_of_tile(classes, first, rows, normalised, room, out):
         store(out.confidence, U(first + at), inverse * EXP_SCALE)
         store(out.given, U(first + at), e * inverse)
         store(out.brier, U(first + at), squares * inverse * inverse + left * left)
-        further = select(mine < best, best - mine, zeros())
-        store(out.cost, U(first + at), further + log1p(others / EXP_SCALE))
+        store(out.cost, U(first + at), (best - mine) + log1p(others / EXP_SCALE))
         off = (total - total) + (best - best)  # NaN of a NaN, inf, nothing but -inf
         if normalised:
             # exp(600) sums to no 1 either.
@@ -239,10 +237,3 @@ def narrow_logits_by_column(columns, start, truth, slack, normalised, room, out)
         _lay(columns, start + first, truth, first, room)
         _logits_of_tile(columns.shape[0], first, min(TILE, n - first), normalised, room, out)
     return first_above(out.off, slack, n)
-
-
-@inner()
-def _power(value, best):
-    """`EXP_SCALE` exp(value - best), with what rounding the difference loses; NaN of a NaN."""
-    d, rest = two_sum(value, -best)
-    return scaled_exp(d, select(rest * 0.0 == 0.0, rest, zeros()))

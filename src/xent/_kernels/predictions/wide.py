@@ -10,9 +10,8 @@ import numpy as np
 
 from xent._compile.decorator import inner, outer, step
 from xent._kernels.predictions.figures import cost_of, first_above
-from xent._math.double_double import two_sum
 from xent._math.element import add_squared, float64_halves, from_float64, lanes_of, next_above
-from xent._math.exp import EXP_SCALE, scaled_exp
+from xent._math.exp import EXP_SCALE, scaled_exp_below
 from xent._math.llvm import prefer_512, prefetch
 from xent._math.log import log1p
 from xent._math.transpose import load_some
@@ -199,13 +198,6 @@ def _largest(x, start, stop):
     return most
 
 
-@inner()
-def _power(value, best):
-    """`EXP_SCALE` exp(value - best), with what rounding the difference loses; NaN of a NaN."""
-    d, rest = two_sum(value, -best)
-    return scaled_exp(d, select(rest * 0.0 == 0.0, rest, value * 0.0))
-
-
 @step()
 def _powers(x, start, stop, best):
     """Σ e and Σ e² of the powers of flat x from start to stop."""
@@ -215,12 +207,13 @@ def _powers(x, start, stop, best):
     whole = start + (stop - start) // (2 * LANES) * (2 * LANES)
     for j in range(start, whole, 2 * LANES):
         prefetch(x, j + _AHEAD)
-        e0, e1 = _power(load_float64(x, U(j)), top), _power(load_float64(x, U(j + LANES)), top)
+        e0 = scaled_exp_below(load_float64(x, U(j)), top, 1.0)
+        e1 = scaled_exp_below(load_float64(x, U(j + LANES)), top, 1.0)
         a0, a1 = a0 + e0, a1 + e1
         s0, s1 = multiply_add(e0, e0, s0), multiply_add(e1, e1, s1)
     total, squares = _tree(a0 + a1), _tree(s0 + s1)
     for j in range(whole, stop):
-        e = _power(np.float64(x[j]), best)
+        e = scaled_exp_below(np.float64(x[j]), best, 1.0)
         total += e
         squares += e * e
     return total, squares
@@ -241,7 +234,7 @@ def wide_logits(x, classes, truth, slack, normalised, out):
         more, more_squares = _powers(x, place + 1, stop, best)
         others, squares = others + more, squares + more_squares
         total = others + EXP_SCALE
-        e = _power(mine, best)
+        e = scaled_exp_below(mine, best, 1.0)
         left = total - e
         if place == true:
             left = others
@@ -253,7 +246,7 @@ def wide_logits(x, classes, truth, slack, normalised, out):
         out.confidence[r] = EXP_SCALE / total
         out.given[r] = e / total
         out.brier[r] = squares / total / total + left * left
-        out.cost[r] = (best - mine if mine < best else 0.0) + log1p(others / EXP_SCALE)
+        out.cost[r] = (best - mine) + log1p(others / EXP_SCALE)
         # NaN of what is none: a NaN, inf, nothing but -inf.
         off = (total - total) + (best - best)
         if normalised:

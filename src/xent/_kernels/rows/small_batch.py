@@ -46,7 +46,7 @@ def class_batch(x, target, ignore_index, mean, singles, doubles, argmax, values,
     bad, total = validate_classes(target, doubles[:0], doubles[:0], ignore_index, n, ZERO, count)
     if bad >= 0:
         return -1.0, 0.0
-    upstream = 1.0 / total if mean and total != 0.0 else 1.0
+    upstream = 1.0 / total if mean else 1.0
     width = (n + PAD - 1) & ~(PAD - 1)
     many = min(MAX_BATCH_ROWS, BATCH_TILE // width)
     for i in range(U(many * width)):
@@ -129,8 +129,7 @@ def _read_targets(rows, width, target, first, ignore_index, upstream, singles, d
         row_max, counted = to_float64(singles[start + k]), y != ignore_index
         label = U(y) if counted else k
         singles[_EXP + start + k] = doubles[_SCALE + U(r)]
-        margin = row_max - to_float64(singles[start + label])
-        doubles[_MARGIN + U(r)] = margin if label != k else 0.0
+        doubles[_MARGIN + U(r)] = row_max - to_float64(singles[start + label])
         doubles[_UPSTREAM + U(r)] = upstream if counted else 0.0
         doubles[_AT_ARGMAX + U(r)] = upstream if counted and label == k else 0.0
         doubles[_AT_TARGET + U(r)] = to_float64(singles[_EXP + start + label])

@@ -12,7 +12,7 @@ from xent.losses._arguments import Options
 from xent.losses._device._answers import WrittenAnswers
 from xent.losses._reduction import apply_weight, loss_dtype
 from xent.losses._rows._calls import as_numpy
-from xent.losses._rows._chunks import Upstream
+from xent.losses._rows._chunks import Upstream, fused_in_float32
 from xent.losses._rows._formula import (
     at_least_float32,
     binary_values,
@@ -110,12 +110,11 @@ class BinaryRows:
         """See `ChunkRows`."""
         if not logits.is_cpu:
             return self._on_device(logits, rows, g, upstream)
-        if logits.dtype == torch.float16:
-            return None
         o, slope = self.options, None
-        if o.softcap or o.temperature != 1.0:
-            if logits.dtype == torch.bfloat16:
-                return None
+        bends = o.softcap or o.temperature != 1.0
+        if logits.dtype == torch.float16 or (bends and logits.dtype == torch.bfloat16):
+            return fused_in_float32(self, logits, rows, g, upstream)
+        if bends:
             if o.softcap:
                 capped = logits.div_(o.softcap).tanh_()
                 if upstream is not None:

@@ -10,7 +10,7 @@ from xent.losses._device import _class_rows
 from xent.losses._device._class_indices import score_in_place, takes
 from xent.losses._heads._head import job_of
 from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, FloatArray, to_float64
-from xent.losses._rows._chunks import Job, Upstream
+from xent.losses._rows._chunks import Job, Upstream, fused_in_float32
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._triton._class import score_head_rows
 
@@ -49,7 +49,7 @@ class ClassRows:
         if not logits.is_cpu:
             return self._on_device(logits, rows, g, upstream)
         if logits.dtype == torch.float16:
-            return None
+            return fused_in_float32(self, logits, rows, g, upstream)
         if upstream is not None:
             scale, stat_grads = self._upstream(logits, rows, upstream)
             values = self.rows.fused(logits, logits, rows, g=g, scale=scale, stat_grads=stat_grads)

@@ -103,7 +103,7 @@ def register_head(operator: Any, backward_operator: Any, count: int) -> None:
 
     def backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
         if ctx.eager:
-            grads = [grad * upstream.to(grad.dtype) for grad in ctx.saved_tensors]
+            grads = [grad * upstream for grad in ctx.saved_tensors]
         else:
             grads = list(backward_operator(upstream, *ctx.saved_tensors, *ctx.options))
         wanted = [grad if want else None for grad, want in zip(grads, ctx.wants, strict=True)]

@@ -88,6 +88,17 @@ def in_chunk(upstream: Upstream | None, rows: slice) -> Upstream | None:
     return None if upstream is None else tuple(None if u is None else u[rows] for u in upstream)
 
 
+def fused_in_float32(
+    scored: ChunkRows, logits: Tensor, rows: slice, g: float, upstream: Upstream | None
+) -> tuple[Tensor, ...] | None:
+    """Do `ChunkRows.fused` of logits of half precision that the kernels do not take themselves."""
+    wide = logits.float()
+    found = scored.fused(wide, rows, g, upstream)
+    if upstream is not None:
+        logits.copy_(wide)
+    return found
+
+
 def differentiate(job: Job, logits: Tensor, inputs: Any, grads: Any) -> tuple[Tensor, ...]:
     """Return the inputs' gradients of the formula, that can be differentiated in their turn."""
     with torch.enable_grad():

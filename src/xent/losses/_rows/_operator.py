@@ -96,7 +96,7 @@ def _backward(ctx: Any, upstream: Tensor, _: Any) -> Any:
         grad = _backward_operator(upstream, *ctx.saved_tensors, *ctx.rest)
     else:
         (saved_gradient,) = ctx.saved_tensors
-        grad = saved_gradient * upstream.to(saved_gradient.dtype)
+        grad = saved_gradient * upstream
     return grad, *[None] * 12
 
 
