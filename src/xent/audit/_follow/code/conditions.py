@@ -15,11 +15,9 @@ def known(run: Walk, test: ast.expr, value: Value) -> bool | None:
     ``if mean is None`` holds in the first round alone, where the loop sets ``mean`` further down.
     """
     truth = objects.truth(value)
-    if truth is None or not run.loops:
-        return truth
     names = {part.id for part in ast.walk(test) if isinstance(part, ast.Name)}
     for loop in run.loops:
-        if loop.frame is run.frame and names:
+        if loop.frame is run.frame:
             first = _first_writes(run, loop.node)
             if any(first.get(name, 0) >= test.lineno for name in names):
                 return None

@@ -274,7 +274,7 @@ def _not_followed(run: Walk, holder: Value, args: list[Value], node: ast.Call) -
         place = loss.parts.get("place") if isinstance(loss, Opaque) else None
         what = place.name if isinstance(place, Opaque) and place.name else loss.name
         what = what.rpartition(".")[2] if isinstance(loss, Made) else what
-        if what and what not in ("result", "backward"):
+        if what:
             source = run.frame.module.source
             _, line, _ = source.position(node.lineno, node.col_offset)
             run.not_followed[f"{what} ({source.shown}:{line})"] = None
