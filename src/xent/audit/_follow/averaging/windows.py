@@ -23,7 +23,7 @@ from xent.audit._follow.values import (
 def of_rounds(run: Walk, division: Division) -> None:
     """X403: a total is divided every so many rounds, by their number or by another one."""
     place, node, loop, divisor = division.place, division.node, division.loop, division.divisor
-    found = _every(run, loop) if _is_mean(division) else None
+    found = _every(run, loop) if _is_mean(division) and run.is_open(loop) else None
     if found is None:
         return
     branch, every, starts, skips = found
@@ -78,6 +78,8 @@ def _counts_some(steps: Value, total: Total) -> bool:
 def divided_twice(run: Walk, total: Total, by: tuple[Value, Value], node: ast.AST) -> None:
     """X403: a total is divided by the rounds of its window and by the number of the round."""
     term, loop = total.term, total.loops[-1]
+    if not run.is_open(loop):
+        return
     if not isinstance(term, Loss) or term.scale != 0 or term.weighted or term.nominal:
         return
     if not run.is_open(loop):
