@@ -97,6 +97,13 @@ def test_check_lets_a_loss_compare_means():
     ]
 
 
+def test_check_calls_a_loss_once_where_the_shapes_are_alike():
+    calls = []
+    loss = lambda a, b: calls.append(1) or (a - b).abs().mean()  # noqa: E731
+    assert not check(loss, torch.randn(8), torch.randn(8), config=Config()).findings
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("n", [2, 3])
 def test_check_needs_outputs_whose_order_says_something(n):
     loss = lambda a, b: (a - b).abs().sum()  # noqa: E731

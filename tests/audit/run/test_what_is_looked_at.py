@@ -13,6 +13,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from xent.audit import Config, watch
+from xent.audit._run import program
 
 WRONG = torch.full((6, 3), 2.0)  # no probabilities: one call is enough
 
@@ -233,6 +234,20 @@ def test_what_is_not_followed_is_named(compute, said):
     with watch(config=Config()) as report:
         compute()
     assert report.not_followed == said
+
+
+def test_a_run_sees_what_few_calls_led_to(tmp_path):
+    """Under pytest a script has many callers, from the command line few: a thread has as few."""
+    (script := tmp_path / "train.py").write_text(
+        "import torch\nfrom torch.nn import functional as F\nend = eval('torch.softmax')\n"
+        "F.cross_entropy(end(torch.randn(6, 3), 1), torch.zeros(6).long())\n"
+    )
+    ran = []
+    thread = threading.Thread(target=lambda: ran.append(program.run(script, [], Config())))
+    thread.start()
+    thread.join()
+    assert rules(ran[0].report) == ["X101"]
+    assert not ran[0].report.not_followed
 
 
 def test_ids_of_another_thread_are_not_those_of_the_model():

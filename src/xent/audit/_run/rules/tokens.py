@@ -75,9 +75,7 @@ def _rows(target: Tensor, ids: Tensor, time_first: bool) -> tuple[Tensor, Tensor
 
 def _equal(ids: Tensor, target: Tensor, ignored: int, by: int) -> float:
     """Return how many targets equal the id that stands so many places after the one predicted."""
-    width = min(target.size(1), ids.size(1) - by)
-    if width < 1:
-        return 0.0
+    width = max(0, min(target.size(1), ids.size(1) - by))
     said, given = target[:, :width], ids[:, by : by + width]
     kept = said != ignored
     count = int(kept.sum())
