@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xent.audit._follow import rows
 from xent.audit._follow.run import STEPS, Walk
 from xent.audit._follow.values import (
     MODE,
@@ -12,6 +13,7 @@ from xent.audit._follow.values import (
     Class,
     Const,
     Dictionary,
+    Entries,
     Expression,
     External,
     Function,
@@ -79,6 +81,8 @@ def attribute(run: Walk, holder: Value, name: str) -> Value:
         return run.resolved(holder.part(name))
     if isinstance(holder, Dictionary) and name in holder.items:
         return holder.items[name]
+    if isinstance(holder, Expression | Entries) and name == "data":
+        return holder
     return Opaque(name)
 
 
@@ -112,7 +116,7 @@ def _of_instance(run: Walk, holder: Instance, name: str) -> Value:
             found.without_grad,
         )
         if decorators & {"property", "cached_property"}:
-            return run.call_value(bound, [], {}, found.node)
+            return run.call_value(bound, [], {}, run.at or found.node)
         return bound
     if found is not None:
         return found
@@ -131,6 +135,8 @@ def _of_made(run: Walk, holder: Made, name: str) -> Value:
                 return found
     if name in holder.options:  # SimpleNamespace(loss=loss), the output of a model
         return holder.options[name]
+    if name == "shape" and rows.count(holder) is not None:
+        return Sequence([Length(holder)], element=Opaque("size"))
     if name in ("module", "_orig_mod") and holder.args and isinstance(holder.args[0], Instance):
         return holder.args[0]
     run.write(holder.attrs, name, Opaque(name, _batch_of(holder), made=holder.place))
@@ -165,6 +171,8 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
                 made = Zero(default.value, default.loops)
             elif isinstance(default, Sequence) and default.items == []:
                 made = Sequence([], default.loops)
+            elif isinstance(default, Class | Function):
+                made = _by_factory(run, holder, default)
             run.write(holder.items, name, made)
             return made
         return Zero(0, holder.loops) if held_here(run, holder, key) else _any_of(run, holder)
@@ -181,6 +189,8 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
             return holder.args[name] if -len(holder.args) <= name < len(holder.args) else Opaque()
         if name is not None:
             made = Opaque(f"{name}", _batch_of(holder), made=holder.place)
+            if holder.name.startswith("sklearn.datasets."):
+                made.parts["length"] = Length(holder)
             run.write(holder.attrs, ("item", name), made)
             return made
         return Opaque("item")
@@ -189,6 +199,14 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
     if isinstance(holder, Opaque):
         return holder.part(("item", name), str(name)) if name is not None else _slice(holder, key)
     return Opaque("item")
+
+
+def _by_factory(run: Walk, holder: Dictionary, default: Class | Function) -> Value:
+    """Call what a defaultdict was made with: what it makes stands there since the dict does."""
+    kept, run.loops = run.loops, list(holder.loops)
+    made = run.call_value(default, [], {}, default.node)
+    run.loops = kept
+    return begun(holder, made)
 
 
 def _slice(holder: Opaque, key: Value) -> Value:

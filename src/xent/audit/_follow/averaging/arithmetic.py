@@ -11,7 +11,15 @@ import re
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages, counters, never_added, recursions, windows
+from xent.audit._follow.averaging import (
+    averages,
+    counters,
+    entries,
+    never_added,
+    one_batch,
+    recursions,
+    windows,
+)
 from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -196,7 +204,7 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
 def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
     parts = {left.kind: left, right.kind: right}
     if "kl" in parts and len(parts) == 2:
-        averages.elbo(run, next(p for k, p in parts.items() if k != "kl"), parts["kl"], node)
+        one_batch.elbo(run, next(p for k, p in parts.items() if k != "kl"), parts["kl"], node)
     return left.but(
         scale=left.scale if left.scale == right.scale else None,
         kind="loss" if len(parts) == 2 else left.kind,
@@ -296,7 +304,8 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
                 return one
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
-            return _with(one, other, "*")
+            made = _with(one, other, "*")
+            return made.but(shifted=(*made.shifted, *entries.shifted(other)))
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Zero):
             return one if other == Const(1) else recursions.before(run, one)
@@ -319,6 +328,9 @@ def _focal(run: Walk, left: Value, right: Value, node: ast.AST) -> None:
 def _scaled(loss: Loss, other: Value) -> Value:
     if loss.accumulated is not None and other == loss.accumulated:
         return loss.but(accumulated=None, weighted=False)
+    if loss.nominal and loss.scale == 1:  # a sum that was divided by the size of a whole batch
+        back = _is_nominal(other, loss.loop)
+        return loss.but(scale=1 if back or _number(other) else None, nominal=not back)
     if isinstance(other, BatchSize):
         if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
             return loss.but(scale=None, mean_part=False)
@@ -361,6 +373,7 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
         return averages.divided(run, left, right, node)
     if isinstance(left, Mean):
         windows.divided_twice(run, left.of, (left.divisor, right), node)
+        averages.divided_again(run, left, right, node)
         return left if _number(right) else Opaque("quotient")
     if isinstance(left, Zero):
         never_added.nothing_added(run, left, right, node)
@@ -393,19 +406,23 @@ def _accumulates(run: Walk, loss: Loss, steps: Value, node: ast.AST) -> bool:
 def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if left.carried:
         return recursions.divided(run, left, right, run.place(node))
+    if entries.first_counted(run, left, right, run.place(node)) or entries.of_mean(
+        run, left, right, node
+    ):
+        return left.but(scale=None)
     if isinstance(right, BatchSize):
         if left.scale is None or (left.loop is not None and right.loop is not left.loop):
             return left.but(scale=None, mean_part=False)
         if left.scale == 0 and not left.grad and left.kind != "kl" and not left.weighted:
-            averages.mean_over_batch(run, left, node)
+            one_batch.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
     steps = _accumulates(run, left, right, node)
     if steps:
         return left.but(weighted=True, accumulated=right)
     if _number(right):
-        nominal = _is_nominal(right, left.loop)
-        return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)
+        nominal = _is_nominal(right, left.loop) and left.scale == 1
+        return left.but(nominal=nominal or left.nominal, weighted=True)
     if isinstance(right, Loss):
         return left.but(scale=None)
     if isinstance(right, Length | Expression | Total | Index):
@@ -414,5 +431,6 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
             return Opaque("quotient")
         return left.but(over=(*left.over, (right, run.place(node))))
     if isinstance(right, Opaque) and left.scale == 1:
-        return left.but(scale=0 if _is_nominal(right, left.loop) else None)
+        nominal = _is_nominal(right, left.loop)
+        return left.but(scale=1 if nominal else None, nominal=nominal)
     return left.but(weighted=True)

@@ -11,7 +11,7 @@ import ast
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import counters, never_added, sizes, windows
+from xent.audit._follow.averaging import counters, entries, never_added, sizes, windows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -155,7 +155,9 @@ def _divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
             return Opaque("count")
         return Mean(total, divisor, loop)
     place = run.place_of_loop(node, loop)
-    counted = _counted(run, total, divisor, node)
+    counted = entries.of_total(run, total, divisor, place) or _counted(run, total, divisor, node)
+    if counted == "told":
+        return Mean(total, divisor, loop)
     if not counted:
         if counters.one_fewer(run, total, divisor, place):
             return Mean(total, divisor, loop)
@@ -199,7 +201,8 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
         if isinstance(divisor.term, Const):
             if isinstance(divisor.start, Zero) and divisor.start.value == 1:
                 return "one more"
-            return "batches" if divisor.term.value == 1 else ""
+            if divisor.term.value == 1:
+                return "batches"
         if isinstance(divisor.term, BatchSize):
             return "samples"
         size = loops.nominal(loop)
@@ -305,7 +308,9 @@ def _judge(
             divisor=f"{sizes.name(divisor)}, which counts the whole data set",
             fix="divide by len(loader.sampler)",
         )
-    elif term.scale == 0 and counted in ("samples", "padded"):
+    elif term.scale == 1 and term.nominal and counted == "batches":
+        _padded(run, term, loop, divisor, place)
+    elif term.scale == (1 if term.nominal else 0) and counted in ("samples", "padded"):
         level = "warning" if term.assumed else None
         facts["over"] = f"{_where(term)}," if term.assumed else ""
         facts["supposed"] = "loss" if term.by_name else ""
@@ -328,6 +333,8 @@ def _judge(
             divisor=f"{sizes.name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
         )
+    elif term.scale == 1 and counted == "padded":
+        _padded(run, term, loop, divisor, place)
     elif (
         term.scale == 1
         and counted == "samples"
@@ -343,6 +350,40 @@ def _judge(
             fix="count what is added: n += len(x); then total / n",
             level="warning",
         )
+
+
+def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) -> None:
+    """X403: as many samples as there were, if no batch were smaller."""
+    if not loops.is_batches(loop) or loops.left_early(loop) or run.is_open(loop):
+        return
+    if sizes.even(run, loop) or (term.assumed and not term.by_hand):
+        return
+    run.report(
+        "X403",
+        place,  # type: ignore[arg-type]
+        count="all samples'",
+        divisor=f"{sizes.name(divisor)}, batches times their size, which is more where the last "
+        "is smaller",
+        fix="divide by the number of samples: len(loader.dataset)",
+        level="warning",
+        loop=loop,
+    )
+
+
+def divided_again(run: Walk, mean: Mean, divisor: Value, node: ast.AST) -> None:
+    """Judge a total that is divided by its batches, and then by the size of a batch as well."""
+    total = mean.of
+    if not isinstance(total, Total) or not isinstance(total.term, Loss):
+        return
+    loop, term = total.loops[-1], total.term
+    if term.scale not in (0, 1) or loops.counts(mean.divisor, loop) != "batches":
+        return
+    if not (loops.is_batch_size(divisor) or divisor == loops.nominal(loop)):
+        return
+    for found in run.pending:  # whatever the first of the two divisions is by itself
+        if found.place[1] is getattr(node, "left", None) and found.rule == "X402":
+            found.unless = [True]
+    judge(run, total, term, "padded", divisor, run.place_of_loop(node, loop))
 
 
 def _where(term: Loss) -> str:
@@ -407,36 +448,3 @@ def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
 
 def _is_sum_of_quotient(node: ast.AST) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.left, ast.BinOp)
-
-
-def mean_over_batch(run: Walk, loss: Loss, node: ast.AST) -> None:
-    """X403: a mean over the batch is divided by the size of the batch again."""
-    if loss.assumed:
-        return
-    run.report(
-        "X403",
-        run.place_of_loop(node, loss.loop),
-        count="the loss is a mean over the batch already: no",
-        divisor="the size of the batch again",
-        fix="show loss.item() as it is, or sum with reduction='sum'",
-    )
-
-
-def elbo(run: Walk, recon: Loss, kl: Loss, node: ast.AST) -> None:
-    """X305: reconstruction and divergence averaged over different things."""
-    if recon.weighted or kl.weighted or recon.scale is None or kl.scale is None:
-        return
-    if not recon.features or not kl.features:
-        return
-    # Two means over dimensions differ too: one is over those of the data, one over the latent ones.
-    if recon.scale == kl.scale and recon.features == kl.features == "sum":
-        return
-    run.report("X305", run.place(node), first=_averaged(recon), second=_averaged(kl))
-
-
-def _averaged(loss: Loss) -> str:
-    if loss.scale == 1:
-        return "summed over batch and dimensions"
-    if loss.features == "sum":
-        return "summed over dimensions and averaged over the batch"
-    return "averaged over batch and its own dimensions"

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from xent.audit._follow import loops, objects
+from xent.audit._follow import loops, objects, rows
 from xent.audit._follow.averaging import averages, counters, shown
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Choice,
+    Class,
     Const,
     Dictionary,
     External,
@@ -31,6 +32,7 @@ from xent.audit._follow.values import (
     Zero,
 )
 
+LOOPS = ("loops",)  # where an array keeps the loops in which it was made
 LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
 
 LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value]
@@ -121,14 +123,51 @@ def _mean(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     value = args[0] if args else Opaque("sum")
     if isinstance(value, Sequence):
-        if value.total is not None:
-            return value.total
+        total = value.total
+        if total is not None and total.loops[-1].kind == "items" and len(total.loops) == 1:
+            return averages.start(run, Zero(0, ()), total.term, total.loops, node)  # of one batch
+        if total is not None:
+            return total
         if isinstance(value.element, BatchSize):
             return Total((value.element.loop,), value.element, run.place(node))
+        if value.items and all(_is_parameters(item) for item in value.items):
+            return value
+        part = value.element
+        if isinstance(part, Opaque) and part.batch is not None and "loss" in ast.unparse(node):
+            return Opaque("sum of losses", part.batch, made=part.made)
         losses = [item for item in value.items or () if isinstance(item, Loss)]
         if losses and len(losses) == len(value.items or ()):
             return losses[0].but(summands=tuple(each.backward for each in losses[1:]))
     return value if isinstance(value, Loss | Total) else Opaque("sum")
+
+
+def _is_parameters(value: Value) -> bool:
+    return isinstance(value, Made) and value.name == "parameters"
+
+
+def _map(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    """map(f, loader), as the loop that it is; map(float, losses) are the losses."""
+    if len(args) != 2 or not isinstance(args[0], Function):
+        return args[1] if len(args) == 2 else Opaque("map")
+    outside = tuple(run.loops)
+    loop = loops.of_iterable(run, node, args[1])
+    run.loops.append(loop)
+    try:
+        value = run.call_value(args[0], [loops.element(run, loop, args[1])], {}, node)
+    finally:
+        loops.leave(run, loop)
+    total = Total((loop,), value, run.place(node), under=run.under())
+    return Sequence(None, outside, total if isinstance(value, Loss) else None, value)
+
+
+def _reduce(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    """functools.reduce with an addition is a sum."""
+    if len(args) < 2:
+        return Opaque("reduced")
+    by = args[0].node.body if isinstance(args[0], Function) else None
+    adds = isinstance(by, ast.BinOp) and isinstance(by.op, ast.Add)
+    named = isinstance(args[0], External) and args[0].name in ("operator.add", "torch.add")
+    return _sum(run, args[1:2], {}, node) if adds or named else Opaque("reduced")
 
 
 def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -140,6 +179,9 @@ def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
 
 def _next(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     loop = next((one for one in reversed(run.loops)), None)
+    of = args[0] if args else None
+    if loop is not None and loop.kind == "while" and isinstance(of, Made) and of.name == "iter":
+        loop.kind, loop.source = "batches", loops.bare(of)
     return Opaque("batch", loop)
 
 
@@ -162,13 +204,25 @@ def _defaultdict(run: Walk, args: list[Value], options: dict[str, Value], node: 
         return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
     if kind == "list":
         return Dictionary({}, Sequence([], tuple(run.loops)))
-    return Dictionary({}, Opaque("value"))
+    made = args[0] if args and isinstance(args[0], Class | Function) else Opaque("value")
+    return Dictionary({}, made, tuple(run.loops))
+
+
+def _fromkeys(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    keys = args[0].items if args and isinstance(args[0], Sequence) else None
+    value = args[1] if len(args) > 1 else Const(None)
+    if isinstance(value, Const) and value.value == 0 and value.value is not False:
+        value = Zero(0, tuple(run.loops), run.place(node))
+    if not keys or not all(isinstance(key, Const) for key in keys):
+        return Dictionary({}, value if isinstance(value, Zero) else Opaque("value"))
+    return Dictionary({key.value: value for key in keys}, loops=tuple(run.loops))  # type: ignore[attr-defined]
 
 
 def _counter(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     if args or options:
         return Opaque("counts")
-    return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
+    loops_ = tuple(run.loops)
+    return Dictionary({}, Zero(0, loops_, run.place(node)), loops_, counter=True)
 
 
 def _getattr(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -207,10 +261,15 @@ def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AS
             return Zero(0, tuple(run.loops), run.place(node))
         if isinstance(value, Loss | Total | Mean | Sequence):
             return value
-        return Opaque("tensor", getattr(value, "batch", None))
+        made = Opaque("tensor", getattr(value, "batch", None))
+        if (long := rows.count(value)) is not None:
+            made.parts["length"] = Const(long)
+        return made
     if isinstance(value, Const) and value.value in (1, ()):
         return Zero(0, tuple(run.loops), run.place(node))
-    return Opaque("zeros")
+    array = Made("torch.zeros", args, options, run.place(node))
+    array.attrs[LOOPS] = Sequence([], tuple(run.loops))
+    return array
 
 
 def _pad_sequence(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -225,9 +284,32 @@ def _random_split(run: Walk, args: list[Value], options: dict[str, Value], node:
     if not isinstance(lengths, Sequence) or lengths.items is None:
         return Opaque("parts")
     parts: list[Value] = []
+    whole = rows.count(options.get("dataset", args[0] if args else None))
     for length in lengths.items:
-        share = isinstance(length, Const) and isinstance(length.value, float)
-        parts.append(Opaque("part", parts={} if share else {"length": length}))
+        part = length
+        if isinstance(length, Const) and isinstance(length.value, float):
+            known = rows.share(whole, length)
+            part = Const(known) if known is not None else Opaque("length")
+        parts.append(Opaque("part", parts={"length": part}))
+    return Sequence(parts)
+
+
+def _train_test_split(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """sklearn: of each array two parts, for training first."""
+    parts: list[Value] = []
+    for one in args:
+        whole = rows.count(one)
+        sizes = [options.get("train_size"), options.get("test_size")]
+        known = [None if size is None else rows.share(whole, size) for size in sizes]
+        for part, other in (known, known[::-1]):
+            if part is None and other is not None and whole is not None:
+                part = whole - other
+            made = Opaque("part", getattr(one, "batch", None))
+            if part is not None:
+                made.parts["length"] = Const(part)
+            parts.append(made)
     return Sequence(parts)
 
 
@@ -250,11 +332,15 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "np.sum": _sum,
     "numpy.sum": _sum,
     "max": _max,
+    "map": _map,
+    "functools.reduce": _reduce,
     "torch.utils.data.random_split": _random_split,
+    "sklearn.model_selection.train_test_split": _train_test_split,
     "next": _next,
     "list": _list,
     "tuple": _list,
     "dict": _dict,
+    "dict.fromkeys": _fromkeys,
     "getattr": _getattr,
     "isinstance": _isinstance,
     "hasattr": _none,
@@ -271,6 +357,8 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "torch.zeros": _zeros,
     "torch.tensor": _zeros,
     "numpy.zeros": _zeros,
+    "torch.empty": _zeros,
+    "numpy.empty": _zeros,
     "torch.nn.utils.rnn.pad_sequence": _pad_sequence,
     "transformers.DataCollatorForLanguageModeling": _collator,
     "torch.as_tensor": _zeros,
@@ -303,6 +391,7 @@ for _name in [
     "numpy.float64",
     "numpy.round",
     "numpy.array",
+    "pandas.Series",
     "str",
 ]:
     BUILTIN_CALLS[_name] = _first

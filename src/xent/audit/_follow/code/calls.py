@@ -6,11 +6,11 @@ import ast
 from typing import Any
 
 from xent.audit._follow import objects
-from xent.audit._follow.averaging import shown
+from xent.audit._follow.averaging import entries, shown
 from xent.audit._follow.code import methods
 from xent.audit._follow.code.builtin_calls import BUILTIN_CALLS
 from xent.audit._follow.names import plain
-from xent.audit._follow.pytorch import layers, losses, tensors, unread_losses
+from xent.audit._follow.pytorch import layers, losses, tensors, tokenizers, unread_losses
 from xent.audit._follow.run import CALLS_WITHIN_CALLS, STEPS, CallFrame, Walk
 from xent.audit._follow.values import (
     Choice,
@@ -80,6 +80,11 @@ def call_method(
     node: ast.Call,
 ) -> Value:
     """Call a method of a value."""
+    padded = tokenizers.encoded(run, holder, name, args, options)
+    if padded is not None:
+        return padded
+    if name == "map" and args and isinstance(args[0], Function):
+        return tokenizers.mapped(run, holder, args[0], node)
     if isinstance(holder, Choice):
         results = [call_method(run, one, name, args, options, node) for one in holder.options]
         return run.join(results) or Opaque(name)
@@ -108,6 +113,9 @@ def call_value(
     run: Walk, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call whatever a name holds."""
+    padded = tokenizers.encoded(run, called, "", args, options)
+    if padded is not None:
+        return padded
     if isinstance(called, Function):
         return _known(run, call_function(run, called, args, options, node), args, options, node)
     if isinstance(called, Class):
@@ -199,6 +207,7 @@ def unknown(
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     made = Opaque("result", batches[0] if batches else None, made=run.place(node))
     if "labels" in options and batches:
+        tokenizers.given(run, tokenizers.labels_of(options), node)
         return losses.of_labels(run, made, node)
     made.parts["called"] = called
     made.parts["place"] = Opaque(_text(node))
@@ -213,6 +222,9 @@ def call_external(
     run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call a library's function or class."""
+    many = entries.counted(run, name, args) if args and not options else None
+    if many is not None:
+        return many
     follow = BUILTIN_CALLS.get(name)
     if follow is not None:
         return follow(run, args, options, node)

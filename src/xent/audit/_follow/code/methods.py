@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 
-from xent.audit._follow import objects
-from xent.audit._follow.averaging import arithmetic, averages, metrics, shown
-from xent.audit._follow.pytorch import layers, tensors, unread_losses
+from xent.audit._follow import objects, rows
+from xent.audit._follow.averaging import arithmetic, averages, entries, metrics, shown
+from xent.audit._follow.code import containers
+from xent.audit._follow.pytorch import layers, tensors, tokenizers
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
     Dictionary,
+    Entries,
     External,
     Function,
     Instance,
@@ -80,12 +82,12 @@ SHAPE_METHODS = frozenset(
         "chunk",
         "squeeze_",
         "unsqueeze_",
-        "masked_fill",
         "gather",
         "index_select",
         "masked_select",
         "select",
         "take",
+        "masked_fill",
     ]
 )
 LOSS_ITSELF = SAME | {"item", "squeeze", "view", "reshape", "mean", "sum", "requires_grad_"}
@@ -188,6 +190,11 @@ def of_made(
     shown.arguments(run, name, args, options, node)
     if name in ("log_prob", "entropy", "rsample", "sample", "kl_divergence"):
         return tensors.of_distribution(run, holder, name, node)
+    rows_kept = rows.kept(holder, name, args, options)
+    if rows_kept is not None:
+        return Opaque(name, parts={"length": rows_kept})
+    if name == "train_test_split":
+        return Dictionary(rows.split(options, args), Opaque("part"))
     if run.ran and name in (*LOSS_ITSELF, "detach"):
         return holder
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
@@ -240,9 +247,11 @@ def of_value(
         shown.with_template(run, holder.value, args, node, options)
         return Const(holder.value)
     if isinstance(holder, Sequence):
-        return of_sequence(run, holder, name, args, options, node)
+        return containers.of_list(run, holder, name, args, options, node)
     if isinstance(holder, Dictionary):
-        return _of_table(run, holder, name, args)
+        return containers.of_dict(run, holder, name, args, node)
+    if isinstance(holder, Entries):
+        return holder if name in LOSS_ITSELF or name == "detach" else Opaque(name)
     if isinstance(holder, Loss):
         return _of_loss(run, holder, name, args, options, node)
     if isinstance(holder, Total | Mean | Zero):
@@ -290,6 +299,12 @@ def _of_unknown(
     node: ast.Call,
 ) -> Value:
     batch = getattr(holder, "batch", None)
+    if name in ("sum", "count_nonzero") and not args and not options:
+        found = entries.kept(holder, node)
+        if found is not None:
+            return found
+    if name == "ne" and isinstance(holder, Opaque) and batch is not None:
+        return Opaque(name, batch, root=holder.root or holder, cut=holder.cut, mask=True)
     if name in ("size", "dim", "numel", "nelement", "__len__"):
         if name == "dim":
             return Opaque(name)
@@ -297,13 +312,17 @@ def _of_unknown(
         if batch is None:
             return Opaque("size")
         if name in ("numel", "nelement"):
-            return BatchSize(batch)
+            of = entries.whole(holder)
+            return BatchSize(batch, of, of is not None)
         if first is None:
             return Sequence([BatchSize(batch)], element=Opaque("size"))
         if isinstance(first, Const) and first.value == 0:
             return BatchSize(batch)
         return Opaque("size")
     if name in ("eval", "train"):
+        return holder
+    if name == "masked_fill_":
+        tokenizers.ignored(holder, Opaque("mask"), Opaque("value"))
         return holder
     if name in SAME or name in ("detach", "requires_grad_", "pin_memory"):
         return holder
@@ -319,13 +338,20 @@ def _of_unknown(
         return tensors.of_distribution(run, holder, name, node)
     if name in tensors.ACTIVATIONS and batch is not None:
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
+    rows_kept = rows.kept(holder, name, args, options) if batch is None else None
+    if rows_kept is not None:
+        return Opaque(name, parts={"length": rows_kept}, made=run.place(node))
     if name in SHAPE_METHODS:
         made = Opaque(getattr(holder, "name", ""), batch, made=getattr(holder, "made", None))
-        if isinstance(holder, Opaque) and "padded" in holder.parts:
-            made.parts["padded"] = holder.parts["padded"]
+        if isinstance(holder, Opaque):
+            made.root, made.cut, made.mask = holder.root or holder, holder.cut, holder.mask
+            if "padded" in holder.parts and name != "masked_fill":
+                made.parts["padded"] = holder.parts["padded"]
         return made
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
+    if name == "train_test_split":
+        return Dictionary(rows.split(options, args), Opaque("part"))
     if isinstance(holder, External):
         return Opaque(name)
     itself = isinstance(holder, Opaque) and name in (*LOSS_ITSELF, "detach")
@@ -342,87 +368,3 @@ def _not_followed(run: Walk, holder: Value, args: list[Value], node: ast.Call) -
             source = run.frame.module.source
             _, line, _ = source.position(node.lineno, node.col_offset)
             run.not_followed[f"{what} ({source.shown}:{line})"] = None
-
-
-# ---------------------------------------------------------------------- lists and dicts
-
-
-def of_sequence(
-    run: Walk,
-    holder: Sequence,
-    name: str,
-    args: list[Value],
-    options: dict[str, Value],
-    node: ast.AST,
-) -> Value:
-    """Call a method of a list or tuple."""
-    if name == "append" and args:
-        entered = run.new_loops(holder.loops)
-        value = unread_losses.supposed(run, args[0], node) or args[0]
-        if isinstance(value, Loss) and entered:
-            holder.total = averages.listed(run, value, entered, node)
-        elif isinstance(value, BatchSize) and entered:
-            holder.element = value
-        elif isinstance(value, Dictionary) and entered and holder.items == []:
-            holder.items, holder.element, holder.filled = None, value, entered[-1]
-        elif (holder.items is not None and not isinstance(value, Loss | Total)) or (
-            holder.items is not None and not entered
-        ):
-            holder.items.append(value)
-        if isinstance(value, Mean | Total):
-            shown.value(run, value, "", node)
-        return Const(None)
-    if name in ("extend", "insert", "pop", "clear"):
-        holder.total = None
-        more = args[0].items if args and isinstance(args[0], Sequence) else None
-        if name == "extend" and more and holder.items is not None:
-            holder.items += more
-            return Const(None)
-        holder.items = None if name != "clear" else []
-        return Opaque("item")
-    if name in ("mean",) and holder.total is not None:
-        total = holder.total
-        return averages.divided(
-            run, total, Total(total.loops, Const(1), total.place, under=total.under), node
-        )
-    if name == "sum" and holder.total is not None:
-        return holder.total
-    if name in SAME or name in ("detach",):
-        return holder
-    if name == "numel":
-        return Opaque("size")
-    if name == "items":
-        return Made("items", [holder], {})
-    return Opaque(name)
-
-
-def _of_table(run: Walk, holder: Dictionary, name: str, args: list[Value]) -> Value:
-    if name == "items":
-        return Sequence([Sequence([Const(key), value]) for key, value in holder.items.items()])
-    if name == "values":
-        return Sequence(list(holder.items.values()))
-    if name == "keys":
-        return Sequence([Const(key) for key in holder.items])
-    if name in ("get", "pop", "setdefault") and args:
-        return _item_or_default(run, holder, name, args)
-    if name in SAME:
-        return holder
-    if name == "update":
-        for value in args:
-            if isinstance(value, Dictionary):
-                holder.items.update(value.items)
-            elif holder.default is None:
-                holder.default = Opaque("item")  # it may have any key now
-        return Const(None)
-    return Opaque(name)
-
-
-def _item_or_default(run: Walk, holder: Dictionary, name: str, args: list[Value]) -> Value:
-    """Return what a dict has under a key, or what is given for a key that it lacks."""
-    key = args[0].value if isinstance(args[0], Const) else None
-    if key is None or key in holder.items or holder.default is not None or len(args) < 2:
-        return objects.item(run, holder, args[0])
-    made = objects.begun(holder, args[1])
-    if name == "setdefault":
-        run.write(holder.items, key, made)
-    return made

@@ -8,19 +8,19 @@ from collections.abc import Sequence as Many
 from typing import Any
 
 from xent.audit._follow import loops, objects
-from xent.audit._follow.averaging import arithmetic
-from xent.audit._follow.code import conditions, methods
+from xent.audit._follow.averaging import arithmetic, averages
+from xent.audit._follow.code import conditions, containers, first_rounds, imports
+from xent.audit._follow.code.builtin_calls import LOOPS
 from xent.audit._follow.code.expressions import evaluate
 from xent.audit._follow.names import full_name
-from xent.audit._follow.pytorch import unread_losses
-from xent.audit._follow.run import STEPS, CallFrame, Walk, Writes
+from xent.audit._follow.pytorch import tokenizers, unread_losses
+from xent.audit._follow.run import CallFrame, Walk, Writes
 from xent.audit._follow.values import (
     Class,
     Const,
     Dictionary,
-    External,
     Function,
-    Imported,
+    Index,
     Loss,
     Made,
     Module,
@@ -106,6 +106,8 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
     holder = evaluate(run, target.value)
     key = evaluate(run, target.slice)
     name = key.value if isinstance(key, Const) else None
+    tokenizers.ignored(holder, key, value)
+    tokenizers.labelled(run, name, value, target)
     if isinstance(holder, Dictionary) and name is not None:
         if objects.held_here(run, holder, key) is False:
             value = objects.begun(holder, value)
@@ -114,6 +116,8 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
         run.write(holder.items, name, value)
     elif isinstance(holder, Made) and name is not None:
         run.write(holder.attrs, ("item", name), value)
+    elif isinstance(holder, Made) and isinstance(key, Index) and isinstance(value, Loss):
+        _fill(run, target, holder, key, value)
     elif isinstance(holder, Sequence) and holder.items is not None and isinstance(name, int):
         if -len(holder.items) <= name < len(holder.items):
             holder.items[name] = value
@@ -122,6 +126,17 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
             run.write(holder.parts, ("item", name), value)
         elif _wraps(target, value):
             run.flags.add(f"wrapped {id(holder)}")
+
+
+def _fill(run: Walk, target: ast.Subscript, array: Made, key: Index, value: Loss) -> None:
+    """Put a loss into an array at the number of its round, as a list would get it."""
+    made = array.attrs.get(LOOPS)
+    if not isinstance(made, Sequence) or not run.loops or key.loop is not run.loops[-1]:
+        return
+    entered = run.new_loops(made.loops)
+    if entered:
+        filled = Sequence(None, made.loops, averages.listed(run, value, entered, target))
+        bind(run, target.value, filled)
 
 
 def _wraps(target: ast.Subscript, value: Value) -> bool:
@@ -156,6 +171,11 @@ def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
 
 
 def assign(run: Walk, node: ast.Assign) -> Flow:
+    if isinstance(node.value, ast.IfExp) and run.loops and len(node.targets) == 1:
+        test = evaluate(run, node.value.test)
+        begun = first_rounds.of_choice(run, node.targets[0], node.value, test)
+        if begun is not None:
+            return block(run, [begun])
     value = evaluate(run, node.value)
     for target in node.targets:
         bind(run, target, value, node)
@@ -174,7 +194,7 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
     items = value.items if isinstance(value, Sequence) and isinstance(node.op, ast.Add) else None
     if items and isinstance(before, Sequence) and all(isinstance(v, Loss) for v in items):
         for item in items:  # losses += [loss]
-            methods.of_sequence(run, before, "append", [item], {}, node)
+            containers.of_list(run, before, "append", [item], {}, node)
         return None
     after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
     bind(run, node.target, after, node)
@@ -207,6 +227,15 @@ def share(run: Walk, node: ast.Global | ast.Nonlocal) -> Flow:
 
 def branch(run: Walk, node: ast.If) -> Flow:
     test = evaluate(run, node.test)
+    begun = first_rounds.of_branch(run, node, test) if run.loops and node.orelse else None
+    if begun is not None:
+        return block(run, begun)
+    around = first_rounds.of_creation(run, node, test) if run.loops and not node.orelse else None
+    if around is not None:
+        kept, run.loops = run.loops, list(around)
+        block(run, node.body)
+        run.loops = kept
+        return None
     known = conditions.known(run, node.test, test)
     if known is not None:
         return block(run, node.body if known else node.orelse)
@@ -231,6 +260,9 @@ def branch(run: Walk, node: ast.If) -> Flow:
 
 
 def attempt(run: Walk, node: ast.Try | ast.TryStar) -> Flow:
+    begun = first_rounds.of_attempt(run, node) if run.loops else None
+    if begun is not None:
+        return block(run, begun)
     flow = block(run, node.body)
     if flow is None:
         flow = block(run, node.orelse)
@@ -353,70 +385,6 @@ def return_(run: Walk, node: ast.Return) -> Flow:
     return "return"
 
 
-def import_(run: Walk, node: ast.Import) -> Flow:
-    for alias in node.names:
-        module = run.modules.absolute(alias.name)
-        first = alias.name.partition(".")[0]
-        value: Value = External(alias.name if alias.asname else first)
-        if module is not None and (alias.asname or module.name == first):
-            value = objects.of_module(run, module)
-        run.write(run.frame.names, alias.asname or first, value)
-    return None
-
-
-def import_from(run: Walk, node: ast.ImportFrom) -> Flow:
-    name = node.module or ""
-    if node.level:
-        module = run.modules.relative(run.frame.module, node.level, name)
-    else:
-        module = run.modules.absolute(name)
-    for alias in node.names:
-        if alias.name == "*":
-            if module is not None:
-                if run.steps < STEPS:
-                    run_module(run, module)
-                _import_stars(run, module.stars)
-                for key, value in list(module.names.items()):
-                    if not key.startswith("_"):
-                        run.write(run.frame.names, key, value)
-            else:
-                _import_stars(run, [name])
-            continue
-        found: Value = External(f"{name}.{alias.name}")
-        if module is not None:
-            found = Imported(module, alias.name)
-        elif node.level:
-            found = Opaque(alias.name)
-        else:
-            found = run.modules.loaded(name, alias.name) or found
-        run.write(run.frame.names, alias.asname or alias.name, found)
-    return None
-
-
-def _import_stars(run: Walk, names: list[str]) -> None:
-    stars = run.frame.module.stars
-    stars += [name for name in names if name not in stars]
-
-
-def imported(run: Walk, one: Imported) -> Value:
-    """Follow the file that a name is imported from, and return what the name holds."""
-    if one.found is not None:
-        return one.found
-    module, name = one.module, one.name
-    if run.steps < STEPS:
-        run_module(run, module)
-    found = module.names.get(name)
-    if found is None:
-        inner = run.modules.submodule(module, name)
-        found = objects.of_module(run, inner) if inner is not None else None
-    if found is not None and found is not one:
-        one.found = Opaque(name)  # where two files import it from one another
-        one.found = run.resolved(found)
-    elif not module.running:
-        one.found = Opaque(name)
-    return one.found or Opaque(name)
-
-
 STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], Flow]] = {
     ast.Assign: assign,
     ast.AnnAssign: assign_annotated,
@@ -438,8 +406,8 @@ STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], Flow]] = {
     ast.AsyncFunctionDef: define,
     ast.ClassDef: define_class,
     ast.Return: return_,
-    ast.Import: import_,
-    ast.ImportFrom: import_from,
+    ast.Import: imports.import_,
+    ast.ImportFrom: imports.import_from,
     ast.Raise: lambda run, node: "raise",
     ast.Break: lambda run, node: "break",
     ast.Continue: lambda run, node: "continue",

@@ -54,7 +54,8 @@ def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
     """Follow what unknown code makes of a batch and the script calls a loss."""
     if value.batch is None or not run.is_open(value.batch):
         return value
-    if LOSS_NAME.fullmatch(name) is None:
+    summed = value.name == "sum of losses" and name.endswith("losses")
+    if LOSS_NAME.fullmatch(name) is None and not summed:
         return supposed(run, value, node) or value
     grad = not run.without_grad
     for loop in run.loops:
