@@ -23,7 +23,7 @@ from xent.audit._follow.values import (
     Value,
 )
 
-FEW = 3  # items of any kind that are followed one by one
+FEW = 4  # items of any kind that are followed one by one
 LAYERS = 12  # layers of a list
 
 
@@ -348,6 +348,8 @@ def counts(divisor: Value, loop: Loop) -> str:
         if isinstance(source, Made) and divisor.of is source.options.get("sampler"):
             return "samples"
         return ""
+    if isinstance(divisor, Made) and divisor.args and divisor.name.rpartition(".")[2] == "ceil":
+        return "batches" if counts(divisor.args[0], loop) == "fraction" else ""
     if isinstance(divisor, Expression) and divisor.operator in ("/", "//"):
         size = nominal(loop)
         if size is not None and divisor.right == size and counts(divisor.left, loop) == "samples":

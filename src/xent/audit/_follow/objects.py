@@ -7,6 +7,7 @@ from typing import Any
 from xent.audit._follow import rows
 from xent.audit._follow.run import STEPS, Walk
 from xent.audit._follow.values import (
+    LOOPS,
     MODE,
     BatchSize,
     Choice,
@@ -154,6 +155,11 @@ def _batch_of(made: Made) -> Loop | None:
 def item(run: Walk, holder: Value, key: Value) -> Value:
     """Return the item under a key."""
     name = key.value if isinstance(key, Const) else None
+    if isinstance(holder, Instance):
+        member = holder.of.member("__getitem__")
+        if isinstance(member, Function) and not holder.of.descends_from("Dataset"):
+            return run.call_value(attribute(run, holder, "__getitem__"), [key], {}, member.node)
+        return Opaque("item")
     if isinstance(holder, Sequence):
         known = holder.items or []
         if type(name) is int and -len(known) <= name < len(known):
@@ -185,6 +191,9 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
     if isinstance(holder, Made):
         if ("item", name) in holder.attrs:
             return holder.attrs["item", name]
+        if LOOPS in holder.attrs and type(name) is int:
+            made_in = holder.attrs[LOOPS]
+            return Zero(0, made_in.loops if isinstance(made_in, Sequence) else ())
         if holder.name.endswith("Sequential") and isinstance(name, int):
             return holder.args[name] if -len(holder.args) <= name < len(holder.args) else Opaque()
         if name is not None:

@@ -52,6 +52,7 @@ OPERATORS: dict[type[ast.operator], str] = {
 }
 SIZE = re.compile(r"batch|size|num|count|len|total|^n_|^n$|^bs$|^bsz$|^b$|samples|shape", re.I)
 NUMBERS = (int, float)
+WIDEST_LIST = 8  # items of a list that is made by multiplication, and followed one by one
 
 
 def binary(
@@ -158,7 +159,7 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     if isinstance(left, Const) and left.value == 0 and isinstance(right, Loss | Tensor):
         return right
     if isinstance(left, Zero | Total):
-        right = unread_losses.supposed(run, right, node) or right
+        right = unread_losses.of_output(run, right, node) or right
     if isinstance(left, Zero):
         if isinstance(right, Zero):
             return left
@@ -177,6 +178,10 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     if isinstance(left, Loss) and isinstance(right, Loss):
         return _two_losses(run, left, right, node)
     if isinstance(left, Sequence) and isinstance(right, Sequence):
+        if right.items is not None and len(right.items) == 1:  # losses + [loss]
+            filled = averages.appended(run, left, right.items[0], node)
+            if filled is not None:
+                return filled
         known = left.items is not None and right.items is not None
         return Sequence([*left.items, *right.items] if known else None)  # type: ignore[misc]
     for one, other in ((left, right), (right, left)):
@@ -196,7 +201,7 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return _with(one, other, "+")
     if isinstance(left, Mean) or isinstance(right, Mean):
         if isinstance(left, Mean) and right == Const(1):
-            averages.one_added_to_mean(run, left, node)
+            counters.one_added_to_mean(run, left, node)
         return Opaque("mean")
     return Expression("+", left, right)
 
@@ -307,6 +312,10 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             made = _with(one, other, "*")
             return made.but(shifted=(*made.shifted, *entries.shifted(other)))
     for one, other in ((left, right), (right, left)):
+        if isinstance(one, Sequence) and isinstance(other, Const) and one.items:  # [0.0] * 3
+            times = other.value if isinstance(other.value, int) else 0
+            if 0 < times <= WIDEST_LIST:
+                return Sequence(one.items * times, one.loops)
         if isinstance(one, Zero):
             return one if other == Const(1) else recursions.before(run, one)
         if recursions.is_before(one):
@@ -413,7 +422,8 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if isinstance(right, BatchSize):
         if left.scale is None or (left.loop is not None and right.loop is not left.loop):
             return left.but(scale=None, mean_part=False)
-        if left.scale == 0 and not left.grad and left.kind != "kl" and not left.weighted:
+        alone = not left.grad or run.loops[-1:] == [left.loop]
+        if left.scale == 0 and alone and left.kind != "kl" and not left.weighted:
             one_batch.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)

@@ -23,6 +23,7 @@ from xent.audit._follow.values import (
     Loss,
     Mean,
     Opaque,
+    Sequence,
     Total,
     Value,
     Zero,
@@ -72,12 +73,25 @@ def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> T
     return None if never_added.of_another_loop(run, total, node) else total
 
 
+def appended(run: Walk, held: Sequence, value: Value, node: ast.AST) -> Sequence | None:
+    """Return a list to which a loss was appended, None where that makes no total."""
+    entered = run.new_loops(held.loops)
+    if not isinstance(value, Loss) or not entered:
+        return None
+    return Sequence(None, held.loops, listed(run, value, entered, node))
+
+
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
     """Add another term to a total."""
     if isinstance(term, Const | Zero):
         return counters.more(run, total, term) if isinstance(total.term, Const) else total
     if isinstance(total.term, BatchSize) and isinstance(term, BatchSize):
         return counters.more(run, total, term)
+    if isinstance(term, Total) and total.loops == term.loops and not run.is_open(total.loops[-1]):
+        first, second = total.term, term.term
+        if isinstance(first, Loss) and isinstance(second, Loss):
+            alike = first.scale == second.scale and first.by_hand == second.by_hand
+            return replace(total, term=first if alike else first.but(scale=None))
     if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
         _added_twice(run, total, term, node)
         same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
@@ -223,6 +237,8 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     if not counted and isinstance(divisor, Const):
         whole = sizes.samples(run, loop)
         counted = "samples" if whole is not None and divisor.value == whole else ""
+    if not counted and isinstance(divisor, Opaque) and sizes.says_samples(node):
+        counted = "samples"
     if counted and total.loops[:-1] and not anew:
         return "never reset" if outer and _again(loop) else ""
     return counted
@@ -426,25 +442,3 @@ def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: o
             divisor="k, an index that starts at 0" if offset == 0 else f"the index and {offset}",
             fix="divide by (index + 1), or enumerate(loader, 1)",
         )
-
-
-def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
-    """X403: ``total / i + 1`` is not ``total / (i + 1)``."""
-    total, index = mean.of, mean.divisor
-    name = node.left.left if _is_sum_of_quotient(node) else None  # type: ignore[attr-defined]
-    if name is None or "loss" not in ast.unparse(name).lower():
-        return
-    if not isinstance(total, Total) or isinstance(total.term, Loss | Const | BatchSize):
-        return  # of a loss, the division itself was told
-    if isinstance(index, Index) and index.offset == 0 and index.loop is total.loops[-1]:
-        run.report(
-            "X403",
-            run.place(node),
-            count="k + 1",
-            divisor="k, an index that starts at 0; 1 is added to the quotient",
-            fix="divide by (index + 1): / binds tighter than +",
-        )
-
-
-def _is_sum_of_quotient(node: ast.AST) -> bool:
-    return isinstance(node, ast.BinOp) and isinstance(node.left, ast.BinOp)

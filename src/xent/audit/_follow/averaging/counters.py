@@ -196,3 +196,25 @@ def _kept(run: Walk, loop: Loop, name: str) -> bool:
 def _report(run: Walk, place: Place, count: str, divisor: str) -> None:
     fix = "set the counter to 0 wherever the total is"
     run.report("X403", place, count=count, divisor=divisor, fix=fix)
+
+
+def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
+    """X403: ``total / i + 1`` is not ``total / (i + 1)``."""
+    total, index = mean.of, mean.divisor
+    name = node.left.left if _is_sum_of_quotient(node) else None  # type: ignore[attr-defined]
+    if name is None or "loss" not in ast.unparse(name).lower():
+        return
+    if not isinstance(total, Total) or isinstance(total.term, Loss | Const | BatchSize):
+        return  # of a loss, the division itself was told
+    if isinstance(index, Index) and index.offset == 0 and index.loop is total.loops[-1]:
+        run.report(
+            "X403",
+            run.place(node),
+            count="k + 1",
+            divisor="k, an index that starts at 0; 1 is added to the quotient",
+            fix="divide by (index + 1): / binds tighter than +",
+        )
+
+
+def _is_sum_of_quotient(node: ast.AST) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.left, ast.BinOp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from xent.audit._follow import loops, rows
 from xent.audit._follow.run import Walk
@@ -126,6 +127,18 @@ def last_batch(run: Walk, loop: Loop) -> str | None:
     if whole is None or size is None:
         return None
     return f"{whole // size} batches of {size}, 1 of {whole % size}"
+
+
+SAMPLES = re.compile(r"(data_?set|data)_?(sizes?|lens?|lengths?)|n(um)?_(samples|examples)", re.I)
+
+
+def says_samples(node: ast.AST) -> bool:
+    """Whether a divisor that nobody sees made is called the size of a data set."""
+    said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+    while isinstance(said, ast.Subscript):
+        said = said.value
+    word = getattr(said, "attr", getattr(said, "id", ""))
+    return isinstance(word, str) and SAMPLES.fullmatch(word) is not None
 
 
 def name(value: Value) -> str:

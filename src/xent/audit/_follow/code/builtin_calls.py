@@ -9,13 +9,17 @@ from dataclasses import replace
 
 from xent.audit._follow import loops, objects, rows
 from xent.audit._follow.averaging import averages, counters, shown
+from xent.audit._follow.code import columns
+from xent.audit._follow.pytorch import tensors
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
+    LOOPS,
     BatchSize,
     Choice,
     Class,
     Const,
     Dictionary,
+    Entries,
     External,
     Function,
     Index,
@@ -32,7 +36,6 @@ from xent.audit._follow.values import (
     Zero,
 )
 
-LOOPS = ("loops",)  # where an array keeps the loops in which it was made
 LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
 
 LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value]
@@ -74,7 +77,7 @@ def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     if isinstance(guarded, Choice):  # n = 0, and what a loop made of it
         counted = [one for one in guarded.options if not isinstance(one, Const | Zero)]
         guarded = counted[0] if len(counted) == 1 else None
-    if isinstance(guarded, Length | Total | BatchSize | Index):
+    if isinstance(guarded, Length | Total | BatchSize | Entries | Index):
         return guarded
     return Made("max", args, options)
 
@@ -99,6 +102,18 @@ def _progress(run: Walk, args: list[Value], options: dict[str, Value], node: ast
 
 def _trange(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     return Made("range", args, {})
+
+
+def _zip(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    return columns.zipped(args) or Made("zip", args, options, run.place(node))
+
+
+def _cat(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    name = "torch.cat"
+    known: Value | None = columns.appended(run, args, node)
+    if known is None:
+        known = tensors.function(run, name, args, options, node)
+    return known if known is not None else Made(name, args, options, run.place(node))
 
 
 def _print(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -128,6 +143,8 @@ def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
             return averages.start(run, Zero(0, ()), total.term, total.loops, node)  # of one batch
         if total is not None:
             return total
+        if isinstance(value.element, BatchSize) and value.over is not None:
+            return Entries(value.element.loop, value.over, False)  # boxes of all images of a batch
         if isinstance(value.element, BatchSize):
             return Total((value.element.loop,), value.element, run.place(node))
         if value.items and all(_is_parameters(item) for item in value.items):
@@ -333,6 +350,9 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "numpy.sum": _sum,
     "max": _max,
     "map": _map,
+    "torch.cat": _cat,
+    "numpy.append": _cat,
+    "numpy.concatenate": _cat,
     "functools.reduce": _reduce,
     "torch.utils.data.random_split": _random_split,
     "sklearn.model_selection.train_test_split": _train_test_split,
@@ -345,7 +365,7 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "isinstance": _isinstance,
     "hasattr": _none,
     "enumerate": _made("enumerate"),
-    "zip": _made("zip"),
+    "zip": _zip,
     "range": _made("range"),
     "iter": _made("iter"),
     "tqdm.trange": _trange,
@@ -392,6 +412,7 @@ for _name in [
     "numpy.round",
     "numpy.array",
     "pandas.Series",
+    "pandas.DataFrame",
     "str",
 ]:
     BUILTIN_CALLS[_name] = _first

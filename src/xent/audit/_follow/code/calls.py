@@ -7,7 +7,7 @@ from typing import Any
 
 from xent.audit._follow import objects
 from xent.audit._follow.averaging import entries, shown
-from xent.audit._follow.code import methods
+from xent.audit._follow.code import columns, methods
 from xent.audit._follow.code.builtin_calls import BUILTIN_CALLS
 from xent.audit._follow.names import plain
 from xent.audit._follow.pytorch import layers, losses, tensors, tokenizers, unread_losses
@@ -22,9 +22,11 @@ from xent.audit._follow.values import (
     Function,
     Imported,
     Instance,
+    Loss,
     Made,
     Opaque,
     Sequence,
+    Total,
     Value,
 )
 
@@ -54,7 +56,8 @@ def arguments(run: Walk, node: ast.Call) -> tuple[list[Value], dict[str, Value]]
         value = run.evaluate(part)
         if isinstance(part, ast.Starred):
             known = isinstance(value, Sequence) and value.items is not None
-            args += value.items if known else [Opaque("rest")]  # type: ignore[attr-defined]
+            rest = columns.of_rows(value) or [Opaque("rest")]
+            args += value.items if known else rest  # type: ignore[attr-defined]
         else:
             args.append(value)
     options: dict[str, Value] = {}
@@ -122,8 +125,12 @@ def call_value(
         return instantiate(run, called, args, options, node)
     if isinstance(called, Instance):
         return _known(run, call_instance(run, called, args, options, node), args, options, node)
+    if isinstance(called, Made) and called.name == "functools.partial" and called.args:
+        given = [*called.args[1:], *args]
+        return call_value(run, called.args[0], given, {**called.options, **options}, node)
     if isinstance(called, Made):
-        return layers.call(run, called, args, options, node)
+        row = columns.row(called, args, options)
+        return row if row is not None else layers.call(run, called, args, options, node)
     if isinstance(called, External):
         return call_external(run, plain(called.name), args, options, node)
     if isinstance(called, Choice):
@@ -201,8 +208,9 @@ def unknown(
     seen = _seen_in_run(run, args, options, node)
     if seen is not None:
         return seen
-    if unread_losses.is_criterion(called, args, options):
-        return unread_losses.assumed(run, name, args, node)
+    if unread_losses.is_criterion(called, args, options, node):
+        name = name if unread_losses.CRITERION.fullmatch(name) else unread_losses.called_by(node)
+        return unread_losses.assumed(run, name, [*args, *options.values()], node)
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     made = Opaque("result", batches[0] if batches else None, made=run.place(node))
@@ -274,6 +282,9 @@ def call_function(
         run.frames.pop()
     if frame.yielded:
         inner = frame.yielded[0]
+        if isinstance(inner, Loss) and inner.loop is not None:
+            total = Total((inner.loop,), inner, inner.place)
+            return Sequence(None, tuple(run.loops), total, inner)
         if isinstance(inner, Sequence):
             inner = next(iter(inner.items or ()), inner.element)  # type: ignore[assignment]
         batch = getattr(inner, "batch", None)

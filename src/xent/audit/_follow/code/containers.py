@@ -35,12 +35,15 @@ def of_list(
     """Call a method of a list or tuple."""
     if name == "append" and args:
         entered = run.new_loops(holder.loops)
-        value = unread_losses.supposed(run, args[0], node) or args[0]
+        value = unread_losses.of_output(run, args[0], node) or args[0]
+        rows = isinstance(value, Dictionary) or (
+            isinstance(value, Sequence) and any(isinstance(v, Loss) for v in value.items or ())
+        )
         if isinstance(value, Loss) and entered:
             holder.total = averages.listed(run, value, entered, node)
         elif isinstance(value, BatchSize) and entered:
             holder.element = value
-        elif isinstance(value, Dictionary) and entered and holder.items == []:
+        elif rows and entered and holder.items == []:
             holder.items, holder.element, holder.filled = None, value, entered[-1]
         elif (holder.items is not None and not isinstance(value, Loss | Total)) or (
             holder.items is not None and not entered

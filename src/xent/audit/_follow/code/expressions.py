@@ -8,7 +8,7 @@ from typing import Any
 
 from xent.audit._follow import loops, objects, rows
 from xent.audit._follow.averaging import arithmetic, entries, shown
-from xent.audit._follow.code import calls, conditions
+from xent.audit._follow.code import calls, columns, conditions
 from xent.audit._follow.names import name_of
 from xent.audit._follow.pytorch import tokenizers
 from xent.audit._follow.run import Walk, Writes
@@ -62,6 +62,8 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
                     if isinstance(holder, Opaque):
                         return Opaque("slice", batch)
         text = "[" + ast.unparse(node.slice).replace(" ", "").strip("()") + "]"
+        if isinstance(holder, Sequence) and holder.items and isinstance(node.slice, ast.Slice):
+            return _part(run, holder, node.slice)
         if isinstance(holder, Sequence | Total):
             return Opaque("slice")
         if isinstance(holder, Tensor):
@@ -77,7 +79,19 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
         if length is not None:
             made.parts["length"] = Const(length)
         return made
-    return objects.item(run, holder, evaluate(run, node.slice))
+    key = evaluate(run, node.slice)
+    column = columns.under(holder, key) if isinstance(holder, Sequence) else None
+    return column or objects.item(run, holder, key)
+
+
+def _part(run: Walk, whole: Sequence, part: ast.Slice) -> Value:
+    """Return a slice of a tuple or list whose items are known."""
+    ends = [one if one is None else evaluate(run, one) for one in (part.lower, part.upper)]
+    numbers = [one.value if isinstance(one, Const | Zero) else None for one in ends]
+    known = all(e is None or isinstance(n, int) for e, n in zip(ends, numbers, strict=True))
+    if not known or part.step is not None or whole.total is not None:
+        return Opaque("slice")
+    return Sequence((whole.items or [])[slice(*numbers)], whole.loops)
 
 
 def _length_of_slice(run: Walk, holder: Value, part: ast.expr) -> int | None:
@@ -202,6 +216,8 @@ def _items(run: Walk, node: ast.Tuple | ast.List | ast.Set) -> Value:
                 items += rest.items
             elif isinstance(rest, Made) and rest.name == "parameters":
                 items.append(rest)
+            elif part is node.elts[-1] and items and isinstance(node, ast.Tuple):
+                items.append(Opaque("rest", getattr(rest, "batch", None)))  # (loss, *outputs)
             else:
                 known = False
         else:
@@ -267,7 +283,8 @@ def _comprehension(
     total = None
     if isinstance(value, Loss) and not generator.ifs:
         total = Total((loop,), value, run.place(node), under=run.under())
-    left = isinstance(value, Dictionary) and loops.is_batches(loop) and not generator.ifs
+    rows_left = isinstance(value, Dictionary | Sequence)
+    left = rows_left and loops.is_batches(loop) and not generator.ifs
     over = source if not generator.ifs else None
     return Sequence(None, outside, total, value, loop if left else None, over)
 

@@ -7,7 +7,7 @@ import ast
 from xent.audit._follow import objects, rows
 from xent.audit._follow.averaging import arithmetic, averages, entries, metrics, shown
 from xent.audit._follow.code import containers
-from xent.audit._follow.pytorch import layers, tensors, tokenizers
+from xent.audit._follow.pytorch import layers, tensors, tokenizers, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -17,6 +17,7 @@ from xent.audit._follow.values import (
     External,
     Function,
     Instance,
+    Length,
     Loss,
     Made,
     Mean,
@@ -91,6 +92,7 @@ SHAPE_METHODS = frozenset(
     ]
 )
 LOSS_ITSELF = SAME | {"item", "squeeze", "view", "reshape", "mean", "sum", "requires_grad_"}
+LOSS_ITSELF |= {"unsqueeze", "flatten"}
 
 
 def of_module(
@@ -113,6 +115,11 @@ def of_module(
     if name in ("log", "log_dict"):
         return Const(None)
     shown.arguments(run, name, args, options, node)
+    batch = next((b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))), None)
+    if batch is not None:  # what a class of elsewhere makes of it
+        if unread_losses.is_criterion(Opaque(), args, options, node):
+            return unread_losses.assumed(run, name, [*args, *options.values()], node)
+        return Opaque(name, batch, made=run.place(node))
     return objects.attribute(run, holder, name)
 
 
@@ -152,6 +159,8 @@ def of_made(
     run: Walk, holder: Made, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
 ) -> Value:
     """Call a method of what a library made: a layer, an optimiser, a scaler, a parser."""
+    if name == "__len__":
+        return Length(holder)
     if name in ("eval", "train"):
         return _mode(run, holder, name, args)
     if name in SAME:
@@ -174,6 +183,8 @@ def of_made(
         return holder.attrs.setdefault("arguments", Opaque("args"))
     if name == "forward":
         return layers.call(run, holder, args, options, node)
+    if unread_losses.is_criterion(Opaque(), args, options, node):
+        return unread_losses.assumed(run, name, [*args, *options.values()], node)
     if holder.name.endswith("defaultdict"):
         return Opaque(name)
     if holder.name.endswith("MeanMetric"):
@@ -243,6 +254,8 @@ def of_value(
     node: ast.Call,
 ) -> Value:
     """Call a method of a tensor, a loss, a list, a dict or something unknown."""
+    if name == "__len__":
+        return Length(holder)
     if name == "format" and isinstance(holder, Const) and isinstance(holder.value, str):
         shown.with_template(run, holder.value, args, node, options)
         return Const(holder.value)
@@ -251,7 +264,8 @@ def of_value(
     if isinstance(holder, Dictionary):
         return containers.of_dict(run, holder, name, args, node)
     if isinstance(holder, Entries):
-        return holder if name in LOSS_ITSELF or name == "detach" else Opaque(name)
+        bounded = ("detach", "clamp", "clamp_", "clamp_min", "clip", "maximum")  # max(n, 1)
+        return holder if name in LOSS_ITSELF or name in bounded else Opaque(name)
     if isinstance(holder, Loss):
         return _of_loss(run, holder, name, args, options, node)
     if isinstance(holder, Total | Mean | Zero):
@@ -341,6 +355,8 @@ def _of_unknown(
     rows_kept = rows.kept(holder, name, args, options) if batch is None else None
     if rows_kept is not None:
         return Opaque(name, parts={"length": rows_kept}, made=run.place(node))
+    if isinstance(holder, Opaque) and unread_losses.is_criterion(Opaque(), args, options, node):
+        return unread_losses.assumed(run, name, [*args, *options.values()], node)
     if name in SHAPE_METHODS:
         made = Opaque(getattr(holder, "name", ""), batch, made=getattr(holder, "made", None))
         if isinstance(holder, Opaque):
@@ -356,6 +372,8 @@ def _of_unknown(
         return Opaque(name)
     itself = isinstance(holder, Opaque) and name in (*LOSS_ITSELF, "detach")
     made_by = holder.made if itself else run.place(node)  # type: ignore[attr-defined]
+    if itself and unread_losses.LOSS_NAME.fullmatch(holder.name):  # type: ignore[attr-defined]
+        name = holder.name  # type: ignore[attr-defined]
     return Opaque(name, batches[0] if batches else None, made=made_by)
 
 

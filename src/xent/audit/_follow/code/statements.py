@@ -9,13 +9,13 @@ from typing import Any
 
 from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic, averages
-from xent.audit._follow.code import conditions, containers, first_rounds, imports
-from xent.audit._follow.code.builtin_calls import LOOPS
+from xent.audit._follow.code import columns, conditions, containers, first_rounds, imports
 from xent.audit._follow.code.expressions import evaluate
 from xent.audit._follow.names import full_name
 from xent.audit._follow.pytorch import tokenizers, unread_losses
 from xent.audit._follow.run import CallFrame, Walk, Writes
 from xent.audit._follow.values import (
+    LOOPS,
     Class,
     Const,
     Dictionary,
@@ -195,6 +195,9 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
     if items and isinstance(before, Sequence) and all(isinstance(v, Loss) for v in items):
         for item in items:  # losses += [loss]
             containers.of_list(run, before, "append", [item], {}, node)
+        return None
+    adds = isinstance(before, Made) and isinstance(value, Sequence) and isinstance(node.op, ast.Add)
+    if adds and columns.added(run, before, value, node):  # type: ignore[arg-type]
         return None
     after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
     bind(run, node.target, after, node)

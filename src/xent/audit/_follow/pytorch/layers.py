@@ -176,7 +176,7 @@ def call(
     if made.name.startswith(("torchvision.models.", "timm.", "torch.hub.load")):
         note_forward(run, made, node)
         return _pretrained(run, made, value, node)
-    if unread_losses.is_foreign(made, args, options):
+    if unread_losses.is_foreign(made, args, options, node):
         return unread_losses.foreign(run, made, args, node)
     spread = isinstance(node, ast.Call) and any(k.arg is None for k in node.keywords)
     if "transformers." in made.name and ("labels" in options or spread):

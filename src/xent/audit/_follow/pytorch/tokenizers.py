@@ -26,6 +26,8 @@ from xent.audit._follow.values import (
 BY_TOKENIZER = Const("the padding token")
 ENCODES = frozenset(["", "batch_encode_plus", "encode_plus", "encode", "pad", "__call__"])
 TAKES_LOSS = re.compile(r"\.loss\b|\[0\]|\[.loss.\]|loss,|return ")
+IGNORED = re.compile(r"(?<!ignore_index=)(?<!ignore_index = )-100\b")
+USED = re.compile(r"Trainer\(|DataCollator|labels=")  # here, and not by who imports the file
 MASKING = ("DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask")
 
 
@@ -87,7 +89,8 @@ def labelled(run: Walk, key: object, value: Value, node: ast.AST) -> None:
         or value.parts.get(PADDED_WITH) != BY_TOKENIZER
     ):
         return
-    if any(name in run.frame.module.source.text for name in MASKING):
+    text = run.frame.module.source.text
+    if any(name in text for name in MASKING) or IGNORED.search(text) or not USED.search(text):
         return
     said = _report(run, node)
     said.facts["labels"] = value

@@ -9,13 +9,33 @@ from xent.audit._follow.pytorch import losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Const, Loop, Loss, Made, Opaque, Place, Value
 
-CRITERION = re.compile(r"criterion|crit|criteria|loss_?(f|fn|func|function)?|objective", re.I)
+CRITERION = re.compile(
+    r"criterions?|crit|criteria|loss_?((f|fn|func|function)s?)?|losses|objective", re.I
+)
+FEWEST_GIVEN, MOST_GIVEN = 2, 4  # arguments of a loss: an output, a target, and what weighs them
 
 
-def is_criterion(called: Value, args: list[Value], options: dict[str, Value]) -> bool:
-    """Whether something unknown is called as criteria are: by their names, with two arguments."""
+def is_criterion(
+    called: Value, args: list[Value], options: dict[str, Value], node: ast.AST | None = None
+) -> bool:
+    """Whether something unknown is called as criteria are: by their names, with a target."""
     name = called.name.lstrip("_") if isinstance(called, Opaque) else ""
-    return len(args) + len(options) == 2 and CRITERION.fullmatch(name) is not None
+    given = len(args) + len(options)
+    if given == FEWEST_GIVEN and CRITERION.fullmatch(name) is not None:
+        return True
+    words = (called_by(node) if node is not None else name).lstrip("_")
+    of_batch = any(getattr(v, "batch", None) for v in (*args, *options.values()))
+    return (
+        FEWEST_GIVEN <= given <= MOST_GIVEN and of_batch and CRITERION.fullmatch(words) is not None
+    )
+
+
+def called_by(node: ast.AST) -> str:
+    """Return the last word that something is called by: of ``losses["cls"](x, y)`` the first."""
+    func = node.func if isinstance(node, ast.Call) else None
+    if isinstance(func, ast.Subscript):
+        func = func.value
+    return str(getattr(func, "attr", getattr(func, "id", "")))
 
 
 def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
@@ -33,9 +53,11 @@ def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
 FOREIGN = re.compile(r".*(Loss|Criterion|CrossEntropy|Entropy)")
 
 
-def is_foreign(made: Made, args: list[Value], options: dict[str, Value]) -> bool:
+def is_foreign(made: Made, args: list[Value], options: dict[str, Value], node: ast.AST) -> bool:
     """Whether a class that could not be read is a loss by its name, and is called as one."""
     name = made.name.rpartition(".")[2]
+    if not made.name.startswith("torch.") and is_criterion(made, args, options, node):
+        return True
     return len(args) + len(options) == 2 and FOREIGN.fullmatch(name) is not None
 
 
@@ -89,6 +111,15 @@ OF_MEASURES = re.compile(
     r"|accuracy|accuracies|precision|recall|time)(?![a-z])",
     re.I,
 )
+
+
+def of_output(run: Walk, value: Value, node: ast.AST) -> Loss | None:
+    """Take for a loss what is added up: what an output calls so, or what a run may confirm."""
+    if isinstance(value, Opaque) and LOSS_NAME.fullmatch(value.name):
+        found = named(run, value.name, value, node)
+        if isinstance(found, Loss):
+            return found
+    return supposed(run, value, node)
 
 
 def supposed(run: Walk, value: Value, node: ast.AST) -> Loss | None:

@@ -114,11 +114,16 @@ def _padding(
     fact = site.fact("X503")
     fact.looked += 1
     given = _without_ignored_end(target, ignored)
-    pad = _trailing(given, ignored)
+    alone = len(given) == 1
+    pad = _end_of_one(site, given, ignored) if alone else _trailing(given, ignored)
     if pad is not None and counted:
         run = _run_lengths(given, pad)
         free = isinstance(weight, Tensor) and float(weight[pad]) == 0
-        embedded = entered.padding == pad or _trailing(ids, -1) == pad
+        embedded = (
+            entered.padding == pad or int(ids[0, -1]) == pad
+            if alone
+            else (entered.padding == pad or _trailing(_without_start(ids), -1) == pad)
+        )
         if not free and embedded:
             fact.found += 1
             share = float(run.sum()) / target.numel()
@@ -154,6 +159,24 @@ def _without_ignored_end(target: Tensor, ignored: int) -> Tensor:
 def _run_lengths(rows: Tensor, pad: int) -> Tensor:
     """Return how many entries at the end of each row are the padding."""
     return (rows.flip(1) == pad).long().cumprod(1).sum(1)
+
+
+def _without_start(ids: Tensor) -> Tensor:
+    """Leave out what all rows begin with: a decoder is often started by the padding."""
+    return ids[:, 1:] if len(ids) > 1 and bool((ids[:, 0] == ids[0, 0]).all()) else ids
+
+
+def _end_of_one(site: Site, row: Tensor, ignored: int) -> int | None:
+    """Return the id that ends rows that come one by one, in runs of unlike length."""
+    pad, length = int(row[0, -1]), row.size(1)
+    run = int(_run_lengths(row, pad))
+    if length < FEW_TOKENS or pad == ignored or pad < 0 or not 2 <= run < length:
+        return None
+    if int((row == pad).sum()) != run:
+        return None
+    lengths = site.ends.setdefault(pad, set())
+    lengths.add(run)
+    return pad if len(lengths) > 1 else None
 
 
 def _trailing(rows: Tensor, ignored: int) -> int | None:
