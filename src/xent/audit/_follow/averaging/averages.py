@@ -210,6 +210,8 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
     if isinstance(divisor, Total):
+        if counters.one_by_one(divisor, total):
+            return "samples"
         if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
             return ""
         if isinstance(divisor.term, Const):

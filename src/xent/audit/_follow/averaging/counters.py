@@ -41,6 +41,15 @@ def more(run: Walk, counter: Total, term: Value) -> Value:
     return Total(counter.loops, Opaque("count"), counter.place)
 
 
+def one_by_one(counter: Total, total: Total) -> bool:
+    """Whether a counter counts the samples of each batch, in a loop over them."""
+    inner, around = counter.loops[-1], counter.loops[:-1]
+    if around != total.loops or counter.term != Const(1) or counter.under != total.under:
+        return False
+    of = getattr(inner.source, "batch", None)
+    return of is total.loops[-1] and inner.kind == "items" and not loops.over_keys(inner)
+
+
 def too_many(run: Walk, total: Total, counter: Value, node: ast.AST, place: Place) -> bool:
     """X403: a counter holds rounds of which the total has no losses."""
     if not isinstance(counter, Total) or counter.emptied or total.emptied:

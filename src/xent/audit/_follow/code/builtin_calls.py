@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 from xent.audit._follow import loops, objects, rows
 from xent.audit._follow.averaging import averages, counters, shown
 from xent.audit._follow.code import columns
+from xent.audit._follow.code.data_calls import DATA_CALLS, LibraryCall
 from xent.audit._follow.pytorch import tensors
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -37,8 +37,6 @@ from xent.audit._follow.values import (
 )
 
 LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
-
-LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value]
 
 
 def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -221,7 +219,11 @@ def _defaultdict(run: Walk, args: list[Value], options: dict[str, Value], node: 
         return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
     if kind == "list":
         return Dictionary({}, Sequence([], tuple(run.loops)))
-    made = args[0] if args and isinstance(args[0], Class | Function) else Opaque("value")
+    made: Value = Opaque("value")
+    if args and isinstance(args[0], Class | Function):
+        made = args[0]
+    if args and isinstance(args[0], External) and "." in args[0].name:
+        made = run.call_value(args[0], [], {}, node)  # meters of a file that is not there
     return Dictionary({}, made, tuple(run.loops))
 
 
@@ -289,60 +291,8 @@ def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AS
     return array
 
 
-def _pad_sequence(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    value = options.get("padding_value", args[2] if len(args) > 2 else Const(0))
-    made = Opaque("padded", getattr(args[0], "batch", None) if args else None)
-    made.parts["padded"] = value
-    return made
-
-
-def _random_split(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    lengths = options.get("lengths", args[1] if len(args) > 1 else None)
-    if not isinstance(lengths, Sequence) or lengths.items is None:
-        return Opaque("parts")
-    parts: list[Value] = []
-    whole = rows.count(options.get("dataset", args[0] if args else None))
-    for length in lengths.items:
-        part = length
-        if isinstance(length, Const) and isinstance(length.value, float):
-            known = rows.share(whole, length)
-            part = Const(known) if known is not None else Opaque("length")
-        parts.append(Opaque("part", parts={"length": part}))
-    return Sequence(parts)
-
-
-def _train_test_split(
-    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
-) -> Value:
-    """sklearn: of each array two parts, for training first."""
-    parts: list[Value] = []
-    for one in args:
-        whole = rows.count(one)
-        sizes = [options.get("train_size"), options.get("test_size")]
-        known = [None if size is None else rows.share(whole, size) for size in sizes]
-        for part, other in (known, known[::-1]):
-            if part is None and other is not None and whole is not None:
-                part = whole - other
-            made = Opaque("part", getattr(one, "batch", None))
-            if part is not None:
-                made.parts["length"] = Const(part)
-            parts.append(made)
-    return Sequence(parts)
-
-
-def _collator(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    """X504: a collator of transformers ignores padding, which is the end of the text as well."""
-    tokenizer = options.get("tokenizer", args[0] if args else None)
-    masked = options.get("mlm", args[1] if len(args) > 1 else None)
-    causal = isinstance(masked, Const) and masked.value is False
-    if causal and isinstance(tokenizer, Made) and "pad is eos" in tokenizer.attrs:
-        text = run.frame.module.source.text
-        if not any(word in text for word in ("group_texts", "pack", "block_size")):
-            run.report("X504", run.place(node))
-    return Made("transformers.DataCollatorForLanguageModeling", args, options)
-
-
 BUILTIN_CALLS: dict[str, LibraryCall] = {
+    **DATA_CALLS,
     "len": _len,
     "print": _print,
     "sum": _sum,
@@ -354,8 +304,6 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "numpy.append": _cat,
     "numpy.concatenate": _cat,
     "functools.reduce": _reduce,
-    "torch.utils.data.random_split": _random_split,
-    "sklearn.model_selection.train_test_split": _train_test_split,
     "next": _next,
     "list": _list,
     "tuple": _list,
@@ -379,8 +327,6 @@ BUILTIN_CALLS: dict[str, LibraryCall] = {
     "numpy.zeros": _zeros,
     "torch.empty": _zeros,
     "numpy.empty": _zeros,
-    "torch.nn.utils.rnn.pad_sequence": _pad_sequence,
-    "transformers.DataCollatorForLanguageModeling": _collator,
     "torch.as_tensor": _zeros,
     "torch.Tensor": _zeros,
     "torch.FloatTensor": _zeros,
@@ -412,7 +358,6 @@ for _name in [
     "numpy.round",
     "numpy.array",
     "pandas.Series",
-    "pandas.DataFrame",
     "str",
 ]:
     BUILTIN_CALLS[_name] = _first

@@ -208,9 +208,11 @@ def unknown(
     seen = _seen_in_run(run, args, options, node)
     if seen is not None:
         return seen
-    if unread_losses.is_criterion(called, args, options, node):
-        name = name if unread_losses.CRITERION.fullmatch(name) else unread_losses.called_by(node)
+    if unread_losses.is_criterion(called, args, options):
         return unread_losses.assumed(run, name, [*args, *options.values()], node)
+    loss = unread_losses.called_criterion(run, args, options, node)
+    if loss is not None:
+        return loss
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     made = Opaque("result", batches[0] if batches else None, made=run.place(node))

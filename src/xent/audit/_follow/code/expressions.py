@@ -87,11 +87,12 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
 def _part(run: Walk, whole: Sequence, part: ast.Slice) -> Value:
     """Return a slice of a tuple or list whose items are known."""
     ends = [one if one is None else evaluate(run, one) for one in (part.lower, part.upper)]
-    numbers = [one.value if isinstance(one, Const | Zero) else None for one in ends]
-    known = all(e is None or isinstance(n, int) for e, n in zip(ends, numbers, strict=True))
+    numbers = [None if one is None else rows.number(one) for one in ends]
+    known = all((e is None) == (n is None) for e, n in zip(ends, numbers, strict=True))
     if not known or part.step is not None or whole.total is not None:
         return Opaque("slice")
-    return Sequence((whole.items or [])[slice(*numbers)], whole.loops)
+    first, last = numbers
+    return Sequence((whole.items or [])[first:last], whole.loops)
 
 
 def _length_of_slice(run: Walk, holder: Value, part: ast.expr) -> int | None:

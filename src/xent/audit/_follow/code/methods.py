@@ -117,9 +117,8 @@ def of_module(
     shown.arguments(run, name, args, options, node)
     batch = next((b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))), None)
     if batch is not None:  # what a class of elsewhere makes of it
-        if unread_losses.is_criterion(Opaque(), args, options, node):
-            return unread_losses.assumed(run, name, [*args, *options.values()], node)
-        return Opaque(name, batch, made=run.place(node))
+        loss = unread_losses.called_criterion(run, args, options, node)
+        return loss if loss is not None else Opaque(name, batch, made=run.place(node))
     return objects.attribute(run, holder, name)
 
 
@@ -183,12 +182,14 @@ def of_made(
         return holder.attrs.setdefault("arguments", Opaque("args"))
     if name == "forward":
         return layers.call(run, holder, args, options, node)
-    if unread_losses.is_criterion(Opaque(), args, options, node):
-        return unread_losses.assumed(run, name, [*args, *options.values()], node)
+    loss = unread_losses.called_criterion(run, args, options, node)
+    if loss is not None:
+        return loss
     if holder.name.endswith("defaultdict"):
         return Opaque(name)
     if holder.name.endswith("MeanMetric"):
         return metrics.of_mean(run, holder, name, args, options, node)
+    metrics.of_meter(run, holder, name, args, options, node)
     if name == "unwrap_model" and args:
         return args[0]
     if name in ("gather", "gather_for_metrics", "reduce") and args:
@@ -355,8 +356,11 @@ def _of_unknown(
     rows_kept = rows.kept(holder, name, args, options) if batch is None else None
     if rows_kept is not None:
         return Opaque(name, parts={"length": rows_kept}, made=run.place(node))
-    if isinstance(holder, Opaque) and unread_losses.is_criterion(Opaque(), args, options, node):
-        return unread_losses.assumed(run, name, [*args, *options.values()], node)
+    loss = None
+    if isinstance(holder, Opaque):
+        loss = unread_losses.called_criterion(run, args, options, node)
+    if loss is not None:
+        return loss
     if name in SHAPE_METHODS:
         made = Opaque(getattr(holder, "name", ""), batch, made=getattr(holder, "made", None))
         if isinstance(holder, Opaque):

@@ -176,8 +176,12 @@ def call(
     if made.name.startswith(("torchvision.models.", "timm.", "torch.hub.load")):
         note_forward(run, made, node)
         return _pretrained(run, made, value, node)
-    if unread_losses.is_foreign(made, args, options, node):
+    if unread_losses.is_foreign(made, args, options):
         return unread_losses.foreign(run, made, args, node)
+    if not made.name.startswith("torch."):
+        loss = unread_losses.called_criterion(run, args, options, node)
+        if loss is not None:
+            return loss
     spread = isinstance(node, ast.Call) and any(k.arg is None for k in node.keywords)
     if "transformers." in made.name and ("labels" in options or spread):
         tokenizers.given(run, tokenizers.labels_of(options), node)

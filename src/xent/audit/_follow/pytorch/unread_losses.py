@@ -38,6 +38,16 @@ def called_by(node: ast.AST) -> str:
     return str(getattr(func, "attr", getattr(func, "id", "")))
 
 
+def called_criterion(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """Follow what unknown code made and a call's words say is a loss: ``model.loss(x, y)``."""
+    if not is_criterion(Opaque(), args, options, node):
+        return None
+    loss = assumed(run, called_by(node), [*args, *options.values()], node)
+    return loss.but(by_name=True) if isinstance(loss, Loss) else loss
+
+
 def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
     """Follow a criterion that the caller passes and no line shows: PyTorch's average by default."""
     source = run.frame.module.source
@@ -53,11 +63,9 @@ def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
 FOREIGN = re.compile(r".*(Loss|Criterion|CrossEntropy|Entropy)")
 
 
-def is_foreign(made: Made, args: list[Value], options: dict[str, Value], node: ast.AST) -> bool:
+def is_foreign(made: Made, args: list[Value], options: dict[str, Value]) -> bool:
     """Whether a class that could not be read is a loss by its name, and is called as one."""
     name = made.name.rpartition(".")[2]
-    if not made.name.startswith("torch.") and is_criterion(made, args, options, node):
-        return True
     return len(args) + len(options) == 2 and FOREIGN.fullmatch(name) is not None
 
 
