@@ -27,7 +27,8 @@ ROWS_OF = ("row",)  # where a data set keeps what its rows are
 def of_loader(run: Walk, loop: Loop, loader: Made) -> Value:
     """Return a batch of a loader, as its own collate_fn or its data set makes it."""
     made: Value | None = None
-    if isinstance(loader.options.get("collate_fn"), Function):
+    puts = loader.options.get("collate_fn")
+    if isinstance(puts, Function | Instance) or getattr(puts, "name", "") == "functools.partial":
         made = _called(run, loader.options["collate_fn"], "rows", loop)
     elif loader.name.endswith("DataLoader"):
         data = loader.option("dataset", 0)

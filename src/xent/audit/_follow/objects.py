@@ -254,6 +254,15 @@ def truth(value: Value) -> bool | None:
     return None
 
 
+def unsure_of_mode(run: Walk, module: Value) -> None:
+    """Forget a module's mode, and that of what is in it: nothing is said of it then."""
+    if isinstance(module, Instance | Made) and MODE in module.attrs:
+        run.write(module.attrs, MODE, Opaque("mode"))
+        for part in list(module.attrs.values()) + getattr(module, "args", []):
+            if isinstance(part, Instance | Made) and part is not module and _is_module(part):
+                unsure_of_mode(run, part)
+
+
 def set_mode(run: Walk, module: Value, training: bool) -> None:
     """Put a module, and what is in it, into training or evaluation mode."""
     if isinstance(module, Instance | Made):

@@ -125,6 +125,7 @@ class Made(Value):
         return self.args[position] if len(self.args) > position else None
 
 
+ENTERED = ("entered",)  # of what is a context manager of the script's own
 LOOPS = ("loops",)  # where an array of zeros keeps the loops in which it was made
 MODE = ("mode",)  # where a module keeps its mode among its attributes
 

@@ -13,6 +13,7 @@ from xent.audit._follow.names import plain
 from xent.audit._follow.pytorch import layers, losses, tensors, tokenizers, unread_losses
 from xent.audit._follow.run import CALLS_WITHIN_CALLS, STEPS, CallFrame, Walk
 from xent.audit._follow.values import (
+    ENTERED,
     Choice,
     Class,
     Const,
@@ -202,6 +203,10 @@ def unknown(
 ) -> Value:
     """Call something that is not known: a criterion by its settings, or a model."""
     name = getattr(called, "name", "")
+    if isinstance(called, Opaque) and ENTERED in called.parts:
+        for module in args:  # of a context manager, which may set modes
+            objects.set_mode(run, module, training=False)
+            objects.unsure_of_mode(run, module)
     reduction = run.config.criteria.get(name)
     if reduction is not None:
         return losses.by_reduction(run, reduction, args, node)

@@ -126,6 +126,7 @@ def _mode(run: Walk, holder: Value, name: str, args: list[Value]) -> Value:
     training = name == "train"
     if args:
         if not isinstance(args[0], Const):
+            objects.unsure_of_mode(run, holder)  # m.train(was), m.train(phase == "train")
             return holder
         training = bool(args[0].value)
     objects.set_mode(run, holder, training)

@@ -11,16 +11,18 @@ from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic, averages
 from xent.audit._follow.code import columns, conditions, containers, first_rounds, imports
 from xent.audit._follow.code.expressions import evaluate
-from xent.audit._follow.names import full_name
+from xent.audit._follow.names import full_name, look_up
 from xent.audit._follow.pytorch import tokenizers, unread_losses
-from xent.audit._follow.run import CallFrame, Walk, Writes
+from xent.audit._follow.run import STEPS, CallFrame, Walk, Writes
 from xent.audit._follow.values import (
+    ENTERED,
     LOOPS,
     Class,
     Const,
     Dictionary,
     Function,
     Index,
+    Instance,
     Loss,
     Made,
     Module,
@@ -294,7 +296,7 @@ def match(run: Walk, node: ast.Match) -> Flow:
 
 
 def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
-    without = 0
+    without, managers = 0, []
     for item in node.items:
         value = evaluate(run, item.context_expr)
         if isinstance(value, Made) and value.name in NO_GRAD:
@@ -302,12 +304,24 @@ def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
         elif isinstance(value, Made) and value.name.endswith("set_grad_enabled"):
             first = value.args[0] if value.args else None
             without += first is not None and objects.truth(first) is False
+        entered = _managed(run, value, "__enter__", item.context_expr)
         if item.optional_vars is not None:
-            bind(run, item.optional_vars, value)
+            bind(run, item.optional_vars, value if entered is None else entered)
+        managers.append((value, item.context_expr))
     run.without_grad += without
     flow = block(run, node.body)
     run.without_grad -= without
+    for value, expression_ in reversed(managers):
+        _managed(run, value, "__exit__", expression_)
     return flow
+
+
+def _managed(run: Walk, manager: Value, name: str, node: ast.AST) -> Value | None:
+    """Follow what a context manager of the script's own does where it begins and ends."""
+    if not isinstance(manager, Instance) or not isinstance(manager.of.member(name), Function):
+        return None
+    given: list[Value] = [Opaque("error")] * (3 if name == "__exit__" else 0)
+    return run.call_value(objects.attribute(run, manager, name), given, {}, node)
 
 
 NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
@@ -361,9 +375,23 @@ def define(run: Walk, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
             made.without_grad = True  # type: ignore[attr-defined]
         elif name.rpartition(".")[2] in ("pipeline", "contextmanager", "fixture"):
             made = Opaque(node.name)
+            if name.endswith("contextmanager"):
+                made.parts[ENTERED] = Const(True)
             break
+        elif run.steps < STEPS:
+            made = _decorated(run, decorator, made)
     run.write(frame.names, node.name, made)
     return None
+
+
+def _decorated(run: Walk, decorator: ast.expr, function: Value) -> Value:
+    """Return what a decorator of the script's own makes of a function."""
+    named = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if not isinstance(named, ast.Name) or not isinstance(look_up(run, named.id), Function):
+        return function
+    wraps = evaluate(run, decorator)
+    made = run.call_value(wraps, [function], {}, decorator) if isinstance(wraps, Function) else None
+    return made if isinstance(made, Function) else function
 
 
 def define_class(run: Walk, node: ast.ClassDef) -> Flow:

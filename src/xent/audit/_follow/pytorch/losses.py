@@ -368,6 +368,8 @@ def _padding(
     ignored = settings.get("ignore_index", Const(-100))
     if reduction == "none" or not isinstance(padded, Const) or not isinstance(ignored, Const):
         return
+    if "weight" in settings:
+        return  # it may be 0 for the padding
     if isinstance(padded.value, str):
         if ignored.value == -100:
             what = "the targets were padded by the tokenizer, and the loss ignores -100"
