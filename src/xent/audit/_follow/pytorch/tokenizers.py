@@ -34,7 +34,7 @@ MASKING = ("DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask")
 def is_tokenizer(value: Value) -> bool:
     """Whether a value is a tokenizer of transformers, or called so."""
     if isinstance(value, Made):
-        return "okenizer" in value.name or value.name.startswith("transformers.AutoProcessor")
+        return "okenizer" in value.name
     return isinstance(value, Opaque) and value.name.lower().endswith("tokenizer")
 
 
