@@ -23,7 +23,7 @@ from xent.audit._follow.values import (
     Value,
 )
 
-FEW = 4  # items of any kind that are followed one by one
+FEW = 3  # items of any kind that are followed one by one
 LAYERS = 12  # layers of a list
 
 
