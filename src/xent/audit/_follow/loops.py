@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from xent.audit._follow import batches
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Const,
@@ -106,6 +107,9 @@ def _is_part(source: Value | None) -> bool:
 def over_keys(loop: Loop) -> bool:
     """Whether a loop goes over what a dict holds: its parts, and not the samples of a batch."""
     node = loop.node
+    if loop.kind == "items" and isinstance(node, ast.ListComp | ast.GeneratorExp):
+        parts = node.generators[0].iter
+        return isinstance(parts, ast.Call) and ast.unparse(parts.func).endswith(("items", "values"))
     if loop.kind != "items" or not isinstance(node, ast.For):
         return False
     over, key = ast.unparse(node.iter), ast.unparse(node.target)
@@ -179,22 +183,9 @@ def element(run: Walk, loop: Loop, source: Value) -> Value:
         # What is taken from something unknown is unknown; what a loader gives is a batch.
         made = loop if loop.kind == "batches" and source.batch is None else source.batch
         return Opaque(f"of {source.name}", made)
-    if isinstance(source, Made) and isinstance(source.options.get("collate_fn"), Function):
-        return _collated(run, loop, source)
+    if isinstance(source, Made):
+        return batches.of_loader(run, loop, source)
     return Opaque("batch", loop)
-
-
-def _collated(run: Walk, loop: Loop, source: Made) -> Value:
-    """Return a batch as the loader's own collate_fn makes it."""
-    run.without_grad += 1
-    made = run.call_value(source.options["collate_fn"], [Opaque("rows")], {}, loop.node)
-    run.without_grad -= 1
-    if not isinstance(made, Sequence) or made.items is None:
-        return Opaque("batch", loop)
-    parts: list[Value] = []
-    for item in made.items:
-        parts.append(Opaque("batch", loop, of_tokens(item)))
-    return Sequence(parts)
 
 
 def leave(run: Walk, loop: Loop) -> None:
@@ -360,14 +351,17 @@ def counts(divisor: Value, loop: Loop) -> str:
         if isinstance(source, Made) and divisor.of is source.options.get("sampler"):
             return "samples"
         return ""
+    if isinstance(divisor, Made) and divisor.args and divisor.name.rpartition(".")[2] == "ceil":
+        return "batches" if counts(divisor.args[0], loop) == "fraction" else ""
     parted = isinstance(divisor, Expression) and QUOTIENTS.get(divisor.operator)
     if parted and divisor.right == nominal(loop) and counts(divisor.left, loop) == "samples":  # type: ignore[attr-defined]
         return parted
     if isinstance(divisor, Expression) and divisor.operator == "*":
         parts = [divisor.left, divisor.right]
         for one, other in (parts, parts[::-1]):
+            all_ = isinstance(one, Index) and one.loop is loop and one.offset == 1
             sized = other == nominal(loop) or is_batch_size(other)
-            if sized and counts(one, loop) == "batches":
+            if sized and (all_ or counts(one, loop) == "batches"):
                 return "padded"
     return ""
 

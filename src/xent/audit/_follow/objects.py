@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from xent.audit._follow import rows
 from xent.audit._follow.run import STEPS, Walk
 from xent.audit._follow.values import (
+    LOOPS,
     MODE,
     BatchSize,
     Choice,
     Class,
     Const,
     Dictionary,
+    Entries,
     Expression,
     External,
     Function,
@@ -77,6 +80,10 @@ def attribute(run: Walk, holder: Value, name: str) -> Value:
         if name == "shape" and holder.batch is not None:
             return Sequence([BatchSize(holder.batch)], element=Opaque("size"))
         return run.resolved(holder.part(name))
+    if isinstance(holder, Dictionary) and name in holder.items:  # a row of named tuples
+        return holder.items[name]
+    if isinstance(holder, Expression | Entries) and name == "data":
+        return holder
     return Opaque(name)
 
 
@@ -113,7 +120,7 @@ def _of_instance(run: Walk, holder: Instance, name: str) -> Value:
             found.without_grad,
         )
         if decorators & {"property", "cached_property"}:
-            return run.call_value(bound, [], {}, found.node)
+            return run.call_value(bound, [], {}, run.at or found.node)
         return bound
     if found is not None:
         return found
@@ -134,6 +141,8 @@ def _of_made(run: Walk, holder: Made, name: str) -> Value:
                 return found
     if name in holder.options:  # SimpleNamespace(loss=loss), the output of a model
         return holder.options[name]
+    if name == "shape" and rows.count(holder) is not None:
+        return Sequence([Length(holder)], element=Opaque("size"))
     if name in WRAPPED and holder.name.startswith("torch.nn."):
         return holder
     if name in WRAPPED and holder.args and isinstance(holder.args[0], Instance):
@@ -153,6 +162,11 @@ def _batch_of(made: Made) -> Loop | None:
 def item(run: Walk, holder: Value, key: Value) -> Value:
     """Return the item under a key."""
     name = key.value if isinstance(key, Const) else None
+    if isinstance(holder, Instance):
+        member = holder.of.member("__getitem__")
+        if isinstance(member, Function) and not holder.of.descends_from("Dataset"):
+            return run.call_value(attribute(run, holder, "__getitem__"), [key], {}, member.node)
+        return Opaque("item")
     if isinstance(holder, Sequence):
         known = holder.items or []
         if type(name) is int and -len(known) <= name < len(known):
@@ -170,6 +184,8 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
                 made = Zero(default.value, default.loops)
             elif isinstance(default, Sequence) and default.items == []:
                 made = Sequence([], default.loops)
+            elif isinstance(default, Class | Function):
+                made = _by_factory(run, holder, default)
             run.write(holder.items, name, made)
             return made
         return Zero(0, holder.loops) if held_here(run, holder, key) else _any_of(run, holder)
@@ -182,10 +198,15 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
     if isinstance(holder, Made):
         if ("item", name) in holder.attrs:
             return holder.attrs["item", name]
+        if LOOPS in holder.attrs and type(name) is int:
+            made_in = holder.attrs[LOOPS]
+            return Zero(0, made_in.loops if isinstance(made_in, Sequence) else ())
         if holder.name.endswith("Sequential") and isinstance(name, int):
             return holder.args[name] if -len(holder.args) <= name < len(holder.args) else Opaque()
         if name is not None:
             made = Opaque(f"{name}", _batch_of(holder), made=holder.place)
+            if holder.name.startswith("sklearn.datasets."):
+                made.parts["length"] = Length(holder)
             run.write(holder.attrs, ("item", name), made)
             return made
         return Opaque("item")
@@ -194,6 +215,14 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
     if isinstance(holder, Opaque):
         return holder.part(("item", name), str(name)) if name is not None else _slice(holder, key)
     return Opaque("item")
+
+
+def _by_factory(run: Walk, holder: Dictionary, default: Class | Function) -> Value:
+    """Call what a defaultdict was made with: what it makes stands there since the dict does."""
+    kept, run.loops = run.loops, list(holder.loops)
+    made = run.call_value(default, [], {}, default.node)
+    run.loops = kept
+    return begun(holder, made)
 
 
 def _slice(holder: Opaque, key: Value) -> Value:

@@ -114,6 +114,7 @@ class Walk:
         self.instances: list[Instance] = []
         self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
         self.defaults = True  # of functions that nothing in the file calls are taken
+        self.at: ast.AST | None = None  # the attribute that is read, which may be a property
         self.made: dict[Value, Instance] = {}  # of classes that only the run saw made
 
     def evaluate(self, node: ast.expr) -> Value:

@@ -10,7 +10,7 @@ from pathlib import Path
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
-from xent.audit._follow import loaded, loops, steps
+from xent.audit._follow import batches, loaded, loops, steps
 from xent.audit._follow.code import calls, expressions, imports, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers, unread_losses
@@ -265,11 +265,14 @@ def _settled(run: Walk, pending: Pending) -> Finding | None:
         needs = facts.pop("needs")
         if not needs:
             return None
+    labels = facts.pop("labels", None)
+    if isinstance(labels, Opaque) and batches.PADDED_WITH not in labels.parts:
+        return None  # -100 was put there afterwards
     if pending.rule == "X702":
         module = facts.pop("module")
         if not _learns(run, module) or not layers.differs_in_training(module):  # type: ignore[arg-type]
             return None
-    if pending.rule == "X402" and pending.loop is not None and pending.loop.trained:
+    if pending.loop is not None and pending.loop.trained:
         level = "note"
     level = run.config.levels.get(pending.rule, level or RULES[pending.rule].level)
     module, node = pending.place
@@ -285,7 +288,7 @@ def _settled(run: Walk, pending: Pending) -> Finding | None:
         level=level,
         seen=pending.seen,
         losses=tuple(_lines(place) for place in pending.losses),
-        loop=_header(pending.loop) if pending.rule == "X402" else None,
+        loop=_header(pending.loop),
         supposed=pending.supposed,
         **facts,
     )

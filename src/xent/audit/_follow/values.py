@@ -82,11 +82,17 @@ class Opaque(Value):
     batch: Loop | None = None
     parts: dict[Any, Value] = field(default_factory=dict)
     made: Place | None = None
+    root: Opaque | None = None  # what it is a view or a part of
+    cut: str = ""  # which entries of the rows it leaves out: the "first" or the "last"
+    mask: bool = False  # true where something is no padding
 
     def part(self, key: object, name: str = "") -> Value:
         """Return the attribute or item under a key: always the same one."""
         if key not in self.parts:
-            self.parts[key] = Opaque(name or str(key), self.batch, made=self.made)
+            made = Opaque(name or str(key), self.batch, made=self.made)
+            if ("row",) in self.parts:  # the rows of one part of a data set are as all are
+                made.parts["row",] = self.parts["row",]
+            self.parts[key] = made
         return self.parts[key]
 
 
@@ -119,6 +125,8 @@ class Made(Value):
         return self.args[position] if len(self.args) > position else None
 
 
+ENTERED = ("entered",)  # of what is a context manager of the script's own
+LOOPS = ("loops",)  # where an array of zeros keeps the loops in which it was made
 OF_TOKENS = ("padded", "wrapped")  # what is known of tokens, wherever they go
 
 
@@ -223,6 +231,7 @@ class Sequence(Value):
     total: Total | None = None
     element: Value | None = None
     filled: Loop | None = None  # the loop that put one element in it in each round
+    over: Value | None = None  # what a comprehension without conditions goes over
 
 
 @dataclass(eq=False, repr=False)
@@ -232,6 +241,7 @@ class Dictionary(Value):
     items: dict[Any, Value]
     default: Value | None = None
     loops: tuple[Loop, ...] = ()
+    counter: bool = False  # whose update adds
 
 
 @dataclass(eq=False, repr=False)
@@ -263,12 +273,23 @@ class Index(Value):
 
 @dataclass(frozen=True, repr=False)
 class BatchSize(Value):
-    """How many samples the current batch of a loop has."""
+    """How many samples the current batch of a loop has, or entries ``of`` a tensor of it."""
 
     loop: Loop
+    of: Value | None = None
+    whole: bool = True
 
     def __hash__(self) -> int:
         return id(self.loop)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Entries(Value):
+    """How many entries of a tensor of the current batch a mask keeps, of all or of all but some."""
+
+    loop: Loop
+    of: Value
+    whole: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -309,6 +330,7 @@ class Tensor(Value):
     per: str = ""  # features: "sum" where they were summed up already
     focal: str = ""  # "p", "1 - p", or "weight" of a focal loss
     epsilon: float = 0.0  # what was added to it before a logarithm
+    shifted: tuple[Value, ...] = ()  # the tensors whose first entries it leaves out
 
     def but(self, **changes: Any) -> Tensor:
         """Return the tensor with some things changed."""
@@ -337,6 +359,7 @@ class Loss(Value):
     accumulated: Value | None = None  # the steps of accumulation that it was divided by
     over: tuple[tuple[Value, Place], ...] = ()
     padding: bool = False  # it leaves out targets that are ignored
+    shifted: tuple[Value, ...] = ()  # the tensors whose first entries are no targets of it
     assumed: str = ""  # the name of what is unknown, and taken for a mean
     by_name: bool = False  # where nothing but the name says that it is a loss
     supposed: str = ""  # what a run must confirm of it: that it is a "loss", "sizes" of batches

@@ -127,6 +127,8 @@ class _Joined:
                 self.told.add((id(site), one.rule))
                 if kept is not None:
                     break
+            if one.rule == "X403" and one.loop is not None and kept is not None:
+                kept = self._of_rounds(kept)
             if kept is None:
                 del self.reading.found[key]
             else:

@@ -168,6 +168,7 @@ class Site:
     size: int = -1  # of the last batch
     with_grad: int = 0
     squeezed: bool = False  # an autoencoder: its targets are what it was given
+    ends: dict[int, set[int]] = field(default_factory=dict)  # of rows that come one by one
 
     def calls_from(self, wanted: Callable[[Location], bool]) -> bool:
         """Whether a call that led here stands at a place."""

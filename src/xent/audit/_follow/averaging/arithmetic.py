@@ -14,7 +14,15 @@ from dataclasses import replace
 from typing import Any
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages, counters, never_added, recursions, windows
+from xent.audit._follow.averaging import (
+    averages,
+    counters,
+    entries,
+    never_added,
+    one_batch,
+    recursions,
+    windows,
+)
 from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -56,6 +64,7 @@ CONSTANTS = {
     "%": operator.mod,
     "**": operator.pow,
 }
+WIDEST_LIST = 8  # items of a list that is made by multiplication, and followed one by one
 
 
 def binary(run: Walk, kind: type[ast.operator], left: Value, right: Value, node: ast.AST) -> Value:
@@ -134,7 +143,7 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     if isinstance(right, Zero | Total):
         left, right = right, left
     if isinstance(left, Zero | Total):
-        right = unread_losses.supposed(run, right, node) or right
+        right = unread_losses.of_output(run, right, node) or right
     if isinstance(left, Zero):
         if isinstance(right, Zero):
             return left
@@ -153,6 +162,10 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     if isinstance(left, Loss) and isinstance(right, Loss):
         return _two_losses(run, left, right, node)
     if isinstance(left, Sequence) and isinstance(right, Sequence):
+        if right.items is not None and len(right.items) == 1:  # losses + [loss]
+            filled = averages.appended(run, left, right.items[0], node)
+            if filled is not None:
+                return filled
         known = left.items is not None and right.items is not None
         return Sequence([*left.items, *right.items] if known else None)  # type: ignore[misc]
     for one, other in ((left, right), (right, left)):
@@ -169,14 +182,14 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         if isinstance(one, Tensor):
             return _with(one, other, "+")
     if isinstance(left, Mean) and right == Const(1):
-        averages.one_added_to_mean(run, left, node)
+        counters.one_added_to_mean(run, left, node)
     return Expression("+", left, right)
 
 
 def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
     parts = {left.kind: left, right.kind: right}
     if "kl" in parts and len(parts) == 2:
-        averages.elbo(run, next(p for k, p in parts.items() if k != "kl"), parts["kl"], node)
+        one_batch.elbo(run, next(p for k, p in parts.items() if k != "kl"), parts["kl"], node)
     alike = left.scale == right.scale and [n for n, _ in left.over] == [n for n, _ in right.over]
     return left.but(
         scale=left.scale if alike else None,
@@ -266,7 +279,13 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return one
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
-            return _with(one, other, "*")
+            made = _with(one, other, "*")
+            return made.but(shifted=(*made.shifted, *entries.shifted(other)))
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Sequence) and isinstance(other, Const) and one.items:  # [0.0] * 3
+            times = other.value if isinstance(other.value, int) else 0
+            if 0 < times <= WIDEST_LIST:
+                return Sequence(one.items * times, one.loops)
     for one in (left, right):
         if isinstance(one, Zero):
             return recursions.before(run, one)
@@ -287,6 +306,9 @@ def _focal(run: Walk, left: Value, right: Value, node: ast.AST) -> None:
 def _scaled(loss: Loss, other: Value) -> Value:
     if loss.accumulated is not None and other == loss.accumulated:
         return loss.but(accumulated=None, weighted=False)
+    if loss.nominal and loss.scale == 1:  # a sum that was divided by the size of a whole batch
+        back = loops.is_nominal(other, loss.loop)
+        return loss.but(scale=1 if back or _number(other) else None, nominal=not back)
     if isinstance(other, BatchSize) and loss.scale is not None and loss.loop in (None, other.loop):
         return loss.but(scale=loss.scale + 1, by_hand=True)
     if loops.is_nominal(other, loss.loop) and loss.scale == 0:
@@ -312,6 +334,7 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
         return averages.divided(run, left, right, node)
     if isinstance(left, Mean):
         windows.divided_twice(run, left.of, (left.divisor, right), node)
+        averages.divided_again(run, left, right, node)
         return left
     if isinstance(left, Zero):
         never_added.nothing_added(run, left, right, node)
@@ -341,19 +364,32 @@ def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
     return found
 
 
+def _is_part(run: Walk, node: ast.AST) -> bool:
+    """Whether something is added to an expression."""
+    return any(
+        isinstance(one, ast.BinOp) and isinstance(one.op, ast.Add) and node in ast.walk(one)
+        for one in ast.walk(run.frame.module.source.tree)
+    )
+
+
 def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if left.carried:
         return recursions.divided(run, left, right, run.place(node))
+    if entries.first_counted(run, left, right, run.place(node)) or entries.of_mean(
+        run, left, right, node
+    ):
+        return left.but(scale=None)
     if isinstance(right, BatchSize) and left.scale is not None and left.loop in (None, right.loop):
-        if left.scale == 0 and not left.grad and left.kind != "kl" and not left.weighted:
-            averages.mean_over_batch(run, left, node)
+        alone = not left.grad or (run.loops[-1:] == [left.loop] and not _is_part(run, node))
+        if left.scale == 0 and alone and left.kind != "kl" and not left.weighted:
+            one_batch.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
     if _accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
     if _number(right):
-        nominal = loops.is_nominal(right, left.loop)
-        return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)
+        nominal = loops.is_nominal(right, left.loop) and left.scale == 1
+        return left.but(nominal=nominal or left.nominal, weighted=True)
     if isinstance(right, Loss | BatchSize):
         return left.but(scale=None, mean_part=False)
     if isinstance(right, Length | Expression | Total | Index):
@@ -362,5 +398,6 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
             return Opaque()
         return left.but(over=(*left.over, (right, run.place(node))))
     if isinstance(right, Opaque) and left.scale == 1:
-        return left.but(scale=0 if loops.is_nominal(right, left.loop) else None)
+        nominal = loops.is_nominal(right, left.loop)
+        return left.but(scale=1 if nominal else None, nominal=nominal)
     return left.but(weighted=True)

@@ -11,7 +11,7 @@ import ast
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import counters, never_added, sizes, windows
+from xent.audit._follow.averaging import counters, entries, never_added, sizes, windows
 from xent.audit._follow.averaging.divisions import Division
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -25,6 +25,7 @@ from xent.audit._follow.values import (
     Mean,
     Opaque,
     Place,
+    Sequence,
     Total,
     Value,
     Zero,
@@ -72,11 +73,24 @@ def listed(run: Walk, term: Loss, entered: tuple[Loop, ...], node: ast.AST) -> T
     return None if never_added.of_another_loop(run, term, entered[-1], node) else total
 
 
+def appended(run: Walk, held: Sequence, value: Value, node: ast.AST) -> Sequence | None:
+    """Return a list to which a loss was appended, None where that makes no total."""
+    entered = run.new_loops(held.loops)
+    if not isinstance(value, Loss) or not entered:
+        return None
+    return Sequence(None, held.loops, listed(run, value, entered, node))
+
+
 def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
     """Add another term to a total."""
     if isinstance(term, Const | Zero | BatchSize):
         counter = isinstance(total.term, Const | BatchSize)
         return counters.more(run, total, term) if counter else total
+    if isinstance(term, Total) and total.loops == term.loops and not run.is_open(total.loops[-1]):
+        first, second = total.term, term.term
+        if isinstance(first, Loss) and isinstance(second, Loss):
+            alike = first.scale == second.scale
+            return replace(total, term=first if alike else first.but(scale=None))
     if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
         _added_twice(run, total, term, node)
         same = total.term.scale == term.scale
@@ -138,7 +152,9 @@ def _mark(run: Walk, before: int, term: Loss) -> None:
 
 def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST) -> None:
     place = run.place_of_loop(node, total.loops[-1])
-    counted = _counted(run, total, divisor, node)
+    counted = entries.of_total(run, total, divisor, place) or _counted(run, total, divisor, node)
+    if counted == "told":
+        return
     if not counted:
         before = len(run.pending)
         for judged in UNCOUNTED:
@@ -170,12 +186,15 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
             if loops.is_nominal(other, loop) and _counted(run, total, one, node) == "batches":
                 return "padded"
     if isinstance(divisor, Total):
+        if counters.one_by_one(divisor, total):
+            return "samples"
         if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
             return ""
         if isinstance(divisor.term, Const):
             if isinstance(divisor.start, Zero) and divisor.start.value == 1:
                 return "one more"
-            return "batches" if divisor.term.value == 1 else ""
+            if divisor.term.value == 1:
+                return "batches"
         if isinstance(divisor.term, BatchSize):
             return "samples"
         return "padded" if loops.is_nominal(divisor.term, loop) else ""
@@ -193,6 +212,8 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
         return f"index {divisor.offset}"
     counted = loops.counts(divisor, loop)
     if isinstance(divisor, Const) and divisor.value == sizes.samples(run, loop):
+        counted = "samples"
+    if not counted and isinstance(divisor, Opaque) and sizes.says_samples(node):
         counted = "samples"
     if counted and total.loops[:-1] and not anew:
         return "never reset" if outer and loops.is_batches(loop) else ""
@@ -280,7 +301,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
         if (sums and not run.ran) or counted == "sampler" or term.scale != 0:
             return
-    if term.nominal:
+    if term.nominal and term.scale == 0:
         if counted in ("samples", "padded"):
             over = " times the nominal batch size" + _where(term)
             _batch_means(run, term, loop, place, over)
@@ -293,7 +314,9 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             divisor=f"{sizes.name(divisor)}, which counts the whole data set",
             fix="divide by len(loader.sampler)",
         )
-    elif term.scale == 0 and counted in ("samples", "padded"):
+    elif term.scale == 1 and term.nominal and counted == "batches":
+        _padded(run, term, loop, divisor, place)
+    elif term.scale == (1 if term.nominal else 0) and counted in ("samples", "padded"):
         level = "warning" if term.assumed else None
         facts["over"] = f"{_where(term)}," if term.assumed else ""
         facts["supposed"] = "loss" if term.by_name else ""
@@ -316,6 +339,8 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             divisor=f"{sizes.name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
         )
+    elif term.scale == 1 and counted == "padded":
+        _padded(run, term, loop, divisor, place)
     elif (
         term.scale == 1
         and counted == "samples"
@@ -331,6 +356,40 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             fix="count what is added: n += len(x); then total / n",
             level="warning",
         )
+
+
+def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) -> None:
+    """X403: as many samples as there were, if no batch were smaller."""
+    if not loops.is_batches(loop) or loops.left_early(loop) or run.is_open(loop):
+        return
+    if sizes.even(run, loop) or (term.assumed and not term.by_hand):
+        return
+    run.report(
+        "X403",
+        place,  # type: ignore[arg-type]
+        count="all samples'",
+        divisor=f"{sizes.name(divisor)}, batches times their size, which is more where the last "
+        "is smaller",
+        fix="divide by the number of samples: len(loader.dataset)",
+        level="warning",
+        loop=loop,
+    )
+
+
+def divided_again(run: Walk, mean: Mean, divisor: Value, node: ast.AST) -> None:
+    """Judge a total that is divided by its batches, and then by the size of a batch as well."""
+    total = mean.of
+    if not isinstance(total, Total) or not isinstance(total.term, Loss):
+        return
+    loop, term = total.loops[-1], total.term
+    if term.scale not in (0, 1) or loops.counts(mean.divisor, loop) != "batches":
+        return
+    if not (loops.is_batch_size(divisor) or divisor == loops.nominal(loop)):
+        return
+    for found in run.pending:  # whatever the first of the two divisions is by itself
+        if found.place[1] is getattr(node, "left", None) and found.rule == "X402":
+            found.unless = [True]
+    judge(run, total, term, "padded", divisor, run.place_of_loop(node, loop))
 
 
 def _where(term: Loss) -> str:
@@ -372,58 +431,3 @@ def _judge_index(
             divisor="k, an index that starts at 0" if offset == 0 else f"the index and {offset}",
             fix="divide by (index + 1), or enumerate(loader, 1)",
         )
-
-
-def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
-    """X403: ``total / i + 1`` is not ``total / (i + 1)``."""
-    total, index = mean.of, mean.divisor
-    name = node.left.left if _is_sum_of_quotient(node) else None  # type: ignore[attr-defined]
-    if name is None or "loss" not in ast.unparse(name).lower():
-        return
-    if isinstance(total.term, Loss | Const | BatchSize):
-        return  # of a loss, the division itself was told
-    if isinstance(index, Index) and index.offset == 0 and index.loop is total.loops[-1]:
-        run.report(
-            "X403",
-            run.place(node),
-            count="k + 1",
-            divisor="k, an index that starts at 0; 1 is added to the quotient",
-            fix="divide by (index + 1): / binds tighter than +",
-        )
-
-
-def _is_sum_of_quotient(node: ast.AST) -> bool:
-    return isinstance(node, ast.BinOp) and isinstance(node.left, ast.BinOp)
-
-
-def mean_over_batch(run: Walk, loss: Loss, node: ast.AST) -> None:
-    """X403: a mean over the batch is divided by the size of the batch again."""
-    if loss.assumed:
-        return
-    run.report(
-        "X403",
-        run.place_of_loop(node, loss.loop),
-        count="the loss is a mean over the batch already: no",
-        divisor="the size of the batch again",
-        fix="show loss.item() as it is, or sum with reduction='sum'",
-    )
-
-
-def elbo(run: Walk, recon: Loss, kl: Loss, node: ast.AST) -> None:
-    """X305: reconstruction and divergence averaged over different things."""
-    if recon.weighted or kl.weighted or recon.scale is None or kl.scale is None:
-        return
-    if not recon.features or not kl.features:
-        return
-    # Two means over dimensions differ too: one is over those of the data, one over the latent ones.
-    if recon.scale == kl.scale and recon.features == kl.features == "sum":
-        return
-    run.report("X305", run.place(node), first=_averaged(recon), second=_averaged(kl))
-
-
-def _averaged(loss: Loss) -> str:
-    if loss.scale == 1:
-        return "summed over batch and dimensions"
-    if loss.features == "sum":
-        return "summed over dimensions and averaged over the batch"
-    return "averaged over batch and its own dimensions"

@@ -41,6 +41,15 @@ def more(run: Walk, counter: Total, term: Value) -> Value:
     return Total(counter.loops, Opaque("count"), counter.place)
 
 
+def one_by_one(counter: Total, total: Total) -> bool:
+    """Whether a counter counts the samples of each batch, in a loop over them."""
+    inner, around = counter.loops[-1], counter.loops[:-1]
+    if around != total.loops or counter.term != Const(1) or counter.under != total.under:
+        return False
+    of = getattr(inner.source, "batch", None)
+    return of is total.loops[-1] and inner.kind == "items" and not loops.over_keys(inner)
+
+
 def too_many(run: Walk, division: Division) -> None:
     """X403: a counter holds rounds of which the total has no losses."""
     total, counter = division.total, division.divisor
@@ -188,3 +197,25 @@ def _emptied(loop: Loop, name: str) -> bool:
 def _kept(run: Walk, loop: Loop, name: str) -> bool:
     """Whether a loop that is still running never gives a name a new value."""
     return run.is_open(loop) and not windows.assigned(loop.node, name)
+
+
+def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
+    """X403: ``total / i + 1`` is not ``total / (i + 1)``."""
+    total, index = mean.of, mean.divisor
+    name = node.left.left if _is_sum_of_quotient(node) else None  # type: ignore[attr-defined]
+    if name is None or "loss" not in ast.unparse(name).lower():
+        return
+    if isinstance(total.term, Loss | Const | BatchSize):
+        return  # of a loss, the division itself was told
+    if isinstance(index, Index) and index.offset == 0 and index.loop is total.loops[-1]:
+        run.report(
+            "X403",
+            run.place(node),
+            count="k + 1",
+            divisor="k, an index that starts at 0; 1 is added to the quotient",
+            fix="divide by (index + 1): / binds tighter than +",
+        )
+
+
+def _is_sum_of_quotient(node: ast.AST) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.left, ast.BinOp)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 
-from xent.audit._follow import loops
+from xent.audit._follow import loops, rows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -19,16 +20,6 @@ from xent.audit._follow.values import (
     Total,
     Value,
 )
-
-KNOWN_SIZES = {
-    "MNIST": (60000, 10000),
-    "FashionMNIST": (60000, 10000),
-    "KMNIST": (60000, 10000),
-    "CIFAR10": (50000, 10000),
-    "CIFAR100": (50000, 10000),
-    "SVHN": (73257, 26032),
-    "USPS": (7291, 2007),
-}
 
 
 def even(run: Walk, loop: Loop) -> bool:
@@ -68,7 +59,12 @@ def one_batch(run: Walk, loop: Loop) -> bool:
 
 def surely_even(run: Walk, loop: Loop) -> bool:
     """Whether the code says it, so that a run on other data cannot say otherwise."""
-    return batches_of_one(loop) or divides(run, loop) or drops_last(loop)
+    data = loops.dataset(loop.source)
+    made_here = isinstance(data, Sequence) or (
+        isinstance(data, Made) and data.name.endswith("TensorDataset")
+    )  # the run has the same rows, and sees how many targets of each batch count
+    sure = divides(run, loop) and not made_here
+    return batches_of_one(loop) or sure or drops_last(loop)
 
 
 def divides(run: Walk, loop: Loop) -> bool:
@@ -115,27 +111,15 @@ def samples(run: Walk, loop: Loop) -> int | None:
         held = (names.get(name) for names in (run.frame.names, run.frame.module.names))
         if data is not None and (getattr(data, "name", "") == name or any(h is data for h in held)):
             return size
-    if isinstance(data, Sequence) and data.items is not None:
-        return len(data.items)
-    length = data.parts.get("length") if isinstance(data, Opaque) else _of_subset(data)
-    if isinstance(length, Const) and isinstance(length.value, int):
-        return length.value
-    if isinstance(data, Made) and data.name.startswith("torchvision."):
-        kind = data.name.rpartition(".")[2]
-        train, test = KNOWN_SIZES.get(kind, (None, None))
-        part = data.option("split" if kind == "SVHN" else "train", 1) or Const(True)
-        which = part.value if isinstance(part, Const) else None
-        return {True: train, "train": train, False: test, "test": test}.get(which)
-    return None
+    return rows.of_loop(loop, _own(run, data, loop) or data)
 
 
-def _of_subset(data: Value | None) -> Value | None:
-    """Return n of ``Subset(data, range(n))``."""
-    if not isinstance(data, Made) or data.name.rpartition(".")[2] != "Subset":
+def _own(run: Walk, data: Value | None, loop: Loop) -> Value | None:
+    """Return what has as many rows as a data set of the script's own says that it has."""
+    if not isinstance(data, Instance):
         return None
-    rows = data.option("indices", 1)
-    known = isinstance(rows, Made) and rows.name.rpartition(".")[2] in ("range", "arange")
-    return rows.args[0] if known and len(rows.args) == 1 else None  # type: ignore[union-attr]
+    length = loops.of_method(run, data, "__len__", loop.node)
+    return Opaque("rows", parts={"length": length}) if length is not None else None
 
 
 def last_batch(run: Walk, loop: Loop) -> str | None:
@@ -146,6 +130,18 @@ def last_batch(run: Walk, loop: Loop) -> str | None:
     whole, size = known
     word = "batch" if whole // size == 1 else "batches"
     return f"{whole // size} {word} of {size}, 1 of {whole % size}"
+
+
+SAMPLES = re.compile(r"(data_?set|data)_?(sizes?|lens?|lengths?)|n(um)?_(samples|examples)", re.I)
+
+
+def says_samples(node: ast.AST) -> bool:
+    """Whether a divisor that nobody sees made is called the size of a data set."""
+    said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+    while isinstance(said, ast.Subscript):
+        said = said.value
+    word = getattr(said, "attr", getattr(said, "id", ""))
+    return isinstance(word, str) and SAMPLES.fullmatch(word) is not None
 
 
 def name(value: Value) -> str:

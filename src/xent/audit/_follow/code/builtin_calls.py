@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
-from xent.audit._follow import loops, objects
+from xent.audit._follow import loops, objects, rows
 from xent.audit._follow.averaging import averages, counters, shown
+from xent.audit._follow.code import columns
+from xent.audit._follow.code.data_calls import DATA_CALLS, LibraryCall
+from xent.audit._follow.pytorch import tensors
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
+    LOOPS,
     BatchSize,
     Choice,
+    Class,
     Const,
     Dictionary,
+    Entries,
     External,
     Function,
     Index,
@@ -33,9 +38,6 @@ from xent.audit._follow.values import (
 )
 
 LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
-
-# None where nothing is known of what it returns.
-LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value | None]
 
 
 def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
@@ -72,7 +74,7 @@ def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     if isinstance(guarded, Choice):  # n = 0, and what a loop made of it
         counted = [one for one in guarded.options if not isinstance(one, Const | Zero)]
         guarded = counted[0] if len(counted) == 1 else None
-    if isinstance(guarded, Length | Total | BatchSize | Index):
+    if isinstance(guarded, Length | Total | BatchSize | Entries | Index):
         return guarded
     return Made("max", args, options, run.place(node))
 
@@ -86,6 +88,18 @@ def _progress(run: Walk, args: list[Value], options: dict[str, Value], node: ast
     if args:
         return args[0]
     return options.get("iterable", Opaque())
+
+
+def _zip(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    return columns.zipped(args) or Made("zip", args, options, run.place(node))
+
+
+def _cat(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    name = "torch.cat"
+    known: Value | None = columns.appended(run, args, node)
+    if known is None:
+        known = tensors.function(run, name, args, options, node)
+    return known if known is not None else Made(name, args, options, run.place(node))
 
 
 def _print(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -108,15 +122,54 @@ def _mean(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
     value = args[0] if args else None
     if isinstance(value, Sequence):
-        if value.total is not None:
-            return value.total
+        total = value.total
+        if total is not None and total.loops[-1].kind == "items" and len(total.loops) == 1:
+            return averages.start(run, Zero(0, ()), total.term, total.loops, node)  # of one batch
+        if total is not None:
+            return total
+        if isinstance(value.element, BatchSize) and value.over is not None:
+            return Entries(value.element.loop, value.over, False)  # boxes of all images of a batch
         if isinstance(value.element, BatchSize):
             return Total((value.element.loop,), value.element, run.place(node))
+        if value.items and all(_is_parameters(item) for item in value.items):
+            return value
+        part = value.element
+        if isinstance(part, Opaque) and part.batch is not None and "loss" in ast.unparse(node):
+            return Opaque("sum of losses", part.batch, made=part.made)
         items = value.items or []
         losses = [item for item in items if isinstance(item, Loss)]
         if losses and len(losses) == len(items):
             return losses[0].but(summands=tuple(each.backward for each in losses[1:]))
     return value if isinstance(value, Loss) else None
+
+
+def _is_parameters(value: Value) -> bool:
+    return isinstance(value, Made) and value.name == "parameters"
+
+
+def _map(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    """map(f, loader), as the loop that it is; map(float, losses) are the losses."""
+    if len(args) != 2 or not isinstance(args[0], Function):
+        return args[1] if len(args) == 2 else Opaque("map")
+    outside = tuple(run.loops)
+    loop = loops.of_iterable(run, node, args[1])
+    run.loops.append(loop)
+    try:
+        value = run.call_value(args[0], [loops.element(run, loop, args[1])], {}, node)
+    finally:
+        loops.leave(run, loop)
+    total = Total((loop,), value, run.place(node), under=run.under())
+    return Sequence(None, outside, total if isinstance(value, Loss) else None, value)
+
+
+def _reduce(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+    """functools.reduce with an addition is a sum."""
+    if len(args) < 2:
+        return Opaque("reduced")
+    by = args[0].node.body if isinstance(args[0], Function) else None
+    adds = isinstance(by, ast.BinOp) and isinstance(by.op, ast.Add)
+    named = isinstance(args[0], External) and args[0].name in ("operator.add", "torch.add")
+    return _sum(run, args[1:2], {}, node) if adds or named else Opaque("reduced")
 
 
 def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
@@ -126,8 +179,20 @@ def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     return None
 
 
-def _next(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
-    return Opaque("batch", run.loops[-1] if run.loops else None)
+def _asks(node: ast.AST) -> bool:
+    """Whether a loop goes on as long as a call says: nobody knows for how many rounds."""
+    calls = [one for one in ast.walk(getattr(node, "test", node)) if isinstance(one, ast.Call)]
+    return any(ast.unparse(one.func) not in ("next", "len") for one in calls)
+
+
+def _next(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    loop = run.loops[-1] if run.loops else None
+    of = args[0] if args else None
+    if loop is None or loop.kind != "while" or _asks(loop.node):
+        return Opaque("batch", loop)
+    if isinstance(of, Made) and of.name == "iter":
+        loop.kind, loop.source = "batches", loops.bare(of)
+    return Opaque("batch", loop)
 
 
 def _list(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -153,7 +218,22 @@ def _defaultdict(
         return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
     if kind == "list":
         return Dictionary({}, Sequence([], tuple(run.loops)))
-    return None
+    made: Value = Opaque("value")
+    if args and isinstance(args[0], Class | Function):
+        made = args[0]
+    if args and isinstance(args[0], External) and "." in args[0].name:
+        made = run.call_value(args[0], [], {}, node)  # meters of a file that is not there
+    return Dictionary({}, made, tuple(run.loops))
+
+
+def _fromkeys(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    keys = args[0].items if args and isinstance(args[0], Sequence) else None
+    value = args[1] if len(args) > 1 else Const(None)
+    if isinstance(value, Const) and value.value == 0 and value.value is not False:
+        value = Zero(0, tuple(run.loops), run.place(node))
+    if not keys or not all(isinstance(key, Const) for key in keys):
+        return Dictionary({}, value if isinstance(value, Zero) else Opaque("value"))
+    return Dictionary({key.value: value for key in keys}, loops=tuple(run.loops))  # type: ignore[attr-defined]
 
 
 def _counter(
@@ -161,7 +241,8 @@ def _counter(
 ) -> Value | None:
     if args or options:
         return None
-    return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
+    around = tuple(run.loops)
+    return Dictionary({}, Zero(0, around, run.place(node)), around, counter=True)
 
 
 def _getattr(
@@ -198,79 +279,56 @@ def _tensor(run: Walk, args: list[Value], options: dict[str, Value], node: ast.A
     if isinstance(value, Loss | Total | Mean | Sequence):
         return value
     known = of_tokens(value) if value is not None else {}
+    if value is not None and (long := rows.count(value)) is not None:
+        known["length"] = Const(long)
     return Opaque("tensor", getattr(value, "batch", None), known)
 
 
-def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """torch.zeros(1), torch.zeros(()): such a number as well."""
     size = args[0] if args else None
     if isinstance(size, Sequence) and size.items is not None:
         one = size.items in ([], [Const(1)])
     else:
         one = size == Const(1)
-    return Zero(0, tuple(run.loops), run.place(node)) if one else None
-
-
-def _pad_sequence(
-    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
-) -> Value | None:
-    value = options.get("padding_value", args[2] if len(args) > 2 else Const(0))
-    made = Opaque("", getattr(args[0], "batch", None) if args else None)
-    made.parts["padded"] = value
-    return made
-
-
-def _random_split(
-    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
-) -> Value | None:
-    lengths = options.get("lengths", args[1] if len(args) > 1 else None)
-    if not isinstance(lengths, Sequence) or lengths.items is None:
-        return None
-    parts: list[Value] = []
-    for length in lengths.items:
-        share = isinstance(length, Const) and isinstance(length.value, float)
-        parts.append(Opaque("part", parts={} if share else {"length": length}))
-    return Sequence(parts)
-
-
-def _collator(
-    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
-) -> Value | None:
-    """X504: a collator of transformers ignores padding, which is the end of the text as well."""
-    tokenizer = options.get("tokenizer", args[0] if args else None)
-    masked = options.get("mlm", args[1] if len(args) > 1 else None)
-    causal = isinstance(masked, Const) and masked.value is False
-    if causal and isinstance(tokenizer, Made) and "pad is eos" in tokenizer.attrs:
-        text = run.frame.module.source.text
-        if not any(word in text for word in ("group_texts", "pack", "block_size")):
-            run.report("X504", run.place(node))
-    return None
+    if one:
+        return Zero(0, tuple(run.loops), run.place(node))
+    array = Made("torch.zeros", args, options, run.place(node))
+    array.attrs[LOOPS] = Sequence([], tuple(run.loops))
+    return array
 
 
 BUILTIN_CALLS: dict[str, LibraryCall] = {
+    **DATA_CALLS,
     "len": _len,
     "print": _print,
     "sum": _sum,
     "numpy.sum": _sum,
     "max": _max,
-    "torch.utils.data.random_split": _random_split,
+    "map": _map,
+    "torch.cat": _cat,
+    "numpy.append": _cat,
+    "numpy.concatenate": _cat,
+    "functools.reduce": _reduce,
     "next": _next,
     "list": _list,
     "tuple": _list,
     "dict": _dict,
+    "dict.fromkeys": _fromkeys,
     "getattr": _getattr,
     "isinstance": _isinstance,
+    "zip": _zip,
     "collections.defaultdict": _defaultdict,
     "collections.Counter": _counter,
     "torch.zeros": _zeros,
     "torch.tensor": _tensor,
     "numpy.zeros": _zeros,
-    "torch.nn.utils.rnn.pad_sequence": _pad_sequence,
-    "transformers.DataCollatorForLanguageModeling": _collator,
     "torch.as_tensor": _tensor,
     "torch.from_numpy": _tensor,
     "torch.Tensor": _tensor,
     "torch.FloatTensor": _tensor,
+    "torch.empty": _zeros,
+    "numpy.empty": _zeros,
 }
 for _name in [
     "tqdm.tqdm",
@@ -287,6 +345,7 @@ for _name in [
 for _name in [
     "round",
     "abs",
+    "pandas.Series",
     "str",
     "numpy.array",
     "numpy.asarray",

@@ -6,13 +6,14 @@ import ast
 from typing import Any
 
 from xent.audit._follow import objects
-from xent.audit._follow.averaging import shown
-from xent.audit._follow.code import methods
+from xent.audit._follow.averaging import entries, shown
+from xent.audit._follow.code import columns, methods
 from xent.audit._follow.code.builtin_calls import BUILTIN_CALLS
 from xent.audit._follow.names import plain
-from xent.audit._follow.pytorch import layers, losses, tensors, unread_losses
+from xent.audit._follow.pytorch import layers, losses, tensors, tokenizers, unread_losses
 from xent.audit._follow.run import CALLS_WITHIN_CALLS, STEPS, CallFrame, Walk
 from xent.audit._follow.values import (
+    ENTERED,
     Choice,
     Class,
     Const,
@@ -22,9 +23,11 @@ from xent.audit._follow.values import (
     Function,
     Imported,
     Instance,
+    Loss,
     Made,
     Opaque,
     Sequence,
+    Total,
     Value,
 )
 
@@ -51,7 +54,8 @@ def arguments(run: Walk, node: ast.Call) -> tuple[list[Value], dict[str, Value]]
         value = run.evaluate(part)
         if isinstance(part, ast.Starred):
             known = isinstance(value, Sequence) and value.items is not None
-            args += value.items if known else [Opaque("rest")]  # type: ignore[attr-defined]
+            rest = columns.of_rows(value) or [Opaque("rest")]
+            args += value.items if known else rest  # type: ignore[attr-defined]
         else:
             args.append(value)
     options: dict[str, Value] = {}
@@ -79,6 +83,11 @@ def call_method(
     """Call a method of a value."""
     if name in objects.WRAPPED:
         return call_value(run, objects.attribute(run, holder, name), args, options, node)
+    padded = tokenizers.encoded(run, holder, name, args, options)
+    if padded is not None:
+        return padded
+    if name == "map" and args and isinstance(args[0], Function):
+        return tokenizers.mapped(run, holder, args[0], node)
     if isinstance(holder, Choice):
         results = [call_method(run, one, name, args, options, node) for one in holder.options]
         return run.join(results) or Opaque(name)
@@ -107,14 +116,21 @@ def call_value(
     run: Walk, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call whatever a name holds."""
+    padded = tokenizers.encoded(run, called, "", args, options)
+    if padded is not None:
+        return padded
     if isinstance(called, Function):
         return _known(run, call_function(run, called, args, options, node), args, options, node)
     if isinstance(called, Class):
         return instantiate(run, called, args, options, node)
     if isinstance(called, Instance):
         return _known(run, call_instance(run, called, args, options, node), args, options, node)
+    if isinstance(called, Made) and called.name == "functools.partial" and called.args:
+        given = [*called.args[1:], *args]
+        return call_value(run, called.args[0], given, {**called.options, **options}, node)
     if isinstance(called, Made):
-        return layers.call(run, called, args, options, node)
+        row = columns.row(called, args, options)
+        return row if row is not None else layers.call(run, called, args, options, node)
     if isinstance(called, External):
         return call_external(run, plain(called.name), args, options, node)
     if isinstance(called, Choice):
@@ -186,6 +202,10 @@ def unknown(
 ) -> Value:
     """Call something that is not known: a criterion by its settings, or a model."""
     name = getattr(called, "name", "")
+    if isinstance(called, Opaque) and ENTERED in called.parts:
+        for module in args:  # of a context manager, which may set modes
+            objects.set_mode(run, module, training=False)
+            objects.set_mode(run, module, None)
     reduction = run.config.criteria.get(name)
     if reduction is not None:
         return losses.by_reduction(run, reduction, args, node)
@@ -193,11 +213,15 @@ def unknown(
     if seen is not None:
         return seen
     if unread_losses.is_criterion(called, args, options):
-        return unread_losses.assumed(run, name, args, node)
+        return unread_losses.assumed(run, name, [*args, *options.values()], node)
+    loss = unread_losses.called_criterion(run, args, options, node)
+    if loss is not None:
+        return loss
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     made = Opaque("result", batches[0] if batches else None, made=run.place(node))
     if "labels" in options and batches:
+        tokenizers.given(run, tokenizers.labels_of(options), node)
         return losses.of_labels(run, made, node)
     made.parts["called"] = called
     made.parts["place"] = Opaque(_text(node))
@@ -212,6 +236,9 @@ def call_external(
     run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call a library's function or class."""
+    many = entries.counted(run, name, args) if args and not options else None
+    if many is not None:
+        return many
     follow = BUILTIN_CALLS.get(name)
     if follow is not None:
         return follow(run, args, options, node) or Opaque(name)
@@ -258,6 +285,9 @@ def call_function(
         run.frames.pop()
     if frame.yielded:
         inner = first = frame.yielded[0]
+        if isinstance(inner, Loss) and inner.loop is not None:
+            total = Total((inner.loop,), inner, inner.place)
+            return Sequence(None, tuple(run.loops), total, inner)
         if isinstance(inner, Sequence):
             inner = next(iter(inner.items or ()), inner.element)  # type: ignore[assignment]
         batch = getattr(inner, "batch", None)

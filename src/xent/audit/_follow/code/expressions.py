@@ -6,10 +6,11 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from xent.audit._follow import loops, objects
-from xent.audit._follow.averaging import arithmetic, shown
-from xent.audit._follow.code import calls, conditions
+from xent.audit._follow import loops, objects, rows
+from xent.audit._follow.averaging import arithmetic, entries, shown
+from xent.audit._follow.code import calls, columns, conditions
 from xent.audit._follow.names import name_of
+from xent.audit._follow.pytorch import tokenizers
 from xent.audit._follow.run import Walk, Writes
 from xent.audit._follow.values import (
     Const,
@@ -43,7 +44,11 @@ def _name(run: Walk, node: ast.Name) -> Value:
 
 
 def _attribute(run: Walk, node: ast.Attribute) -> Value:
-    return objects.attribute(run, evaluate(run, node.value), node.attr)
+    holder = evaluate(run, node.value)
+    run.at = node
+    found = objects.attribute(run, holder, node.attr)
+    run.at = None
+    return found
 
 
 def _subscript(run: Walk, node: ast.Subscript) -> Value:
@@ -55,6 +60,8 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
                 if isinstance(index, Opaque) and index.batch is not None:
                     return Opaque("slice", index.batch)
         text = "[" + ast.unparse(node.slice).replace(" ", "").strip("()") + "]"
+        if isinstance(holder, Sequence) and holder.items and isinstance(node.slice, ast.Slice):
+            return _part(run, holder, node.slice)
         if isinstance(holder, Sequence | Total):
             return Opaque("slice")
         if isinstance(holder, Tensor):
@@ -62,25 +69,38 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
         if isinstance(holder, Loss):
             return holder
         made = Opaque(text, holder.batch) if isinstance(holder, Opaque) else Opaque("slice")
+        if isinstance(holder, Opaque) and holder.batch is not None:
+            entries.cut(made, holder, text)
         if isinstance(holder, Opaque) and "padded" in holder.parts:
             made.parts["padded"] = holder.parts["padded"]
-        length = _length_of_slice(run, node.slice)
+        length = _length_of_slice(run, holder, node.slice)
         if length is not None:
             made.parts["length"] = Const(length)
         return made
-    return objects.item(run, holder, evaluate(run, node.slice))
+    key = evaluate(run, node.slice)
+    column = columns.under(holder, key) if isinstance(holder, Sequence) else None
+    return column or objects.item(run, holder, key)
 
 
-def _length_of_slice(run: Walk, part: ast.expr) -> int | None:
-    """Return how many rows ``data[:1000]`` and ``data[-1000:]`` have, taken that there are more."""
-    if not isinstance(part, ast.Slice) or part.step is not None:
+def _part(run: Walk, whole: Sequence, part: ast.Slice) -> Value:
+    """Return a slice of a tuple or list whose items are known."""
+    ends = [one if one is None else evaluate(run, one) for one in (part.lower, part.upper)]
+    numbers = [None if one is None else rows.number(one) for one in ends]
+    known = all((e is None) == (n is None) for e, n in zip(ends, numbers, strict=True))
+    if not known or part.step is not None or whole.total is not None:
+        return Opaque("slice")
+    first, last = numbers
+    return Sequence((whole.items or [])[first:last], whole.loops)
+
+
+def _length_of_slice(run: Walk, holder: Value, part: ast.expr) -> int | None:
+    """Return how many rows a slice has, taken that there are more."""
+    if isinstance(part, ast.Tuple) and part.elts:
+        part = part.elts[0]
+    if not isinstance(part, ast.Slice) or part.step is not None or part.lower == part.upper:
         return None
-    if (part.lower is None) == (part.upper is None):
-        return None
-    end = evaluate(run, part.upper or part.lower)  # type: ignore[arg-type]
-    number = end.value if isinstance(end, Const) else None
-    number = number if part.upper else -number if isinstance(number, int) else None
-    return number if isinstance(number, int) and number > 0 else None
+    lower, upper = (None if one is None else evaluate(run, one) for one in (part.lower, part.upper))
+    return rows.of_slice(holder, lower, upper)
 
 
 def _binary(run: Walk, node: ast.BinOp) -> Value:
@@ -198,6 +218,8 @@ def _items(run: Walk, node: ast.Tuple | ast.List | ast.Set) -> Value:
                 items += rest.items
             elif isinstance(rest, Made) and rest.name == "parameters":
                 items.append(rest)
+            elif part is node.elts[-1] and items and isinstance(node, ast.Tuple):
+                items.append(Opaque("rest", getattr(rest, "batch", None)))  # (loss, *outputs)
             else:
                 known = False
         else:
@@ -220,6 +242,7 @@ def _dict(run: Walk, node: ast.Dict) -> Value:
                 items.update(value.items)
             continue
         name = evaluate(run, key)
+        tokenizers.labelled(run, getattr(name, "value", None), value, part)
         items[name.value if isinstance(name, Const) else ast.unparse(key)] = _start(
             run, value, part
         )
@@ -231,7 +254,7 @@ def _comprehension(
 ) -> Value:
     """Follow a comprehension as the loop that it is."""
     if len(node.generators) != 1:
-        return Opaque("comprehension")
+        return _nested(run, node, node.generators)
     generator = node.generators[0]
     source = evaluate(run, generator.iter)
     items = loops.unrolled(source)
@@ -262,8 +285,35 @@ def _comprehension(
     total = None
     if isinstance(value, Loss) and not generator.ifs:
         total = Total((loop,), value, run.place(node), under=run.under())
-    left = isinstance(value, Dictionary) and loops.is_batches(loop) and not generator.ifs
-    return Sequence(None, outside, total, value, loop if left else None)
+    rows_left = isinstance(value, Dictionary | Sequence)
+    left = rows_left and loops.is_batches(loop) and not generator.ifs
+    over = source if not generator.ifs else None
+    return Sequence(None, outside, total, value, loop if left else None, over)
+
+
+def _nested(run: Walk, node: Any, generators: list[ast.comprehension]) -> Value:
+    """Follow a comprehension over what another one goes over, each within the one before."""
+    if not generators:
+        return _element(run, node)[1]
+    generator, inner = generators[0], generators[1:]
+    source = evaluate(run, generator.iter)
+    if not inner and isinstance(source, Made) and source.name == "parameters":
+        return source
+    items = loops.unrolled(source)
+    if items is not None:
+        found: list[Value] = []
+        for value in items:
+            run.walker.bind(run, generator.target, value)
+            found.append(_nested(run, node, inner))
+        return Sequence(found if all(isinstance(v, Made) for v in found) else None)
+    loop = loops.of_iterable(run, node, source)
+    run.loops.append(loop)
+    try:
+        run.walker.bind(run, generator.target, loops.element(run, loop, source))
+        element = _nested(run, node, inner)
+    finally:
+        loops.leave(run, loop)
+    return Sequence(None, tuple(run.loops), None, element)
 
 
 def _element(run: Walk, node: Any) -> tuple[Value, Value]:
@@ -274,14 +324,18 @@ def _element(run: Walk, node: Any) -> tuple[Value, Value]:
 
 def _text(run: Walk, node: ast.JoinedStr) -> Value:
     """Follow an f-string: the text in front of a value says what it is shown as."""
-    before = ""
+    before, text = "", ""
     for part in node.values:
         if isinstance(part, ast.Constant):
             before = str(part.value)
+            text += before
         elif isinstance(part, ast.FormattedValue):
-            shown.value(run, evaluate(run, part.value), before, part.value)
+            value = evaluate(run, part.value)
+            shown.value(run, value, before, part.value)
             before = ""
-    return Const("".join(str(p.value) for p in node.values if isinstance(p, ast.Constant)))
+            if isinstance(value, Const) and isinstance(value.value, int | str):
+                text += str(value.value)
+    return Const(text)
 
 
 def _lambda(run: Walk, node: ast.Lambda) -> Value:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ast
 
-from xent.audit._follow import objects
-from xent.audit._follow.averaging import arithmetic, averages, metrics, shown
-from xent.audit._follow.pytorch import gaussians, layers, tensors, unread_losses
+from xent.audit._follow import objects, rows
+from xent.audit._follow.averaging import arithmetic, averages, entries, metrics, shown
+from xent.audit._follow.code import containers
+from xent.audit._follow.pytorch import gaussians, layers, tensors, tokenizers, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
     Dictionary,
+    Entries,
     External,
     Function,
     Instance,
+    Length,
     Loss,
     Made,
     Mean,
@@ -59,6 +62,10 @@ def of_module(
     if name in ("backward", "manual_backward"):
         return _backward(run, args)
     shown.arguments(run, name, args, options, node)
+    batch = next((b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))), None)
+    if batch is not None:  # what a class of elsewhere makes of it
+        loss = unread_losses.called_criterion(run, args, options, node)
+        return loss if loss is not None else Opaque(name, batch, made=run.place(node))
     return objects.attribute(run, holder, name)
 
 
@@ -94,6 +101,8 @@ def of_made(
     run: Walk, holder: Made, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
 ) -> Value:
     """Call a method of what a library made: a layer, an optimiser, a scaler, a parser."""
+    if name == "__len__":
+        return Length(holder)
     if name in ("eval", "train"):
         return _mode(run, holder, name, args)
     if name.rstrip("_") in SAME:
@@ -114,13 +123,22 @@ def of_made(
         return holder.attrs.setdefault("arguments", Opaque("args"))
     if name == "forward":
         return layers.call(run, holder, args, options, node)
+    loss = unread_losses.called_criterion(run, args, options, node)
+    if loss is not None:
+        return loss
     if holder.name.endswith("MeanMetric"):
         return metrics.of_mean(run, holder, name, args, options, node)
+    metrics.of_meter(run, holder, name, args, options, node)
     if name in ("items", "values", "keys"):
         return Made(name, [holder], {})
     shown.arguments(run, name, args, options, node)
     if name in ("log_prob", "entropy", "rsample", "sample", "kl_divergence"):
         return tensors.of_distribution(run, holder, name, node)
+    rows_kept = rows.kept(holder, name, args, options)
+    if rows_kept is not None:
+        return Opaque(name, parts={"length": rows_kept})
+    if name == "train_test_split":
+        return Dictionary(rows.split(options, args), Opaque("part"))
     if run.ran and name in LOSS_ITSELF:
         return holder
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
@@ -177,13 +195,18 @@ def of_value(
     node: ast.Call,
 ) -> Value:
     """Call a method of a tensor, a loss, a list, a dict or something unknown."""
+    if name == "__len__":
+        return Length(holder)
     if name == "format" and isinstance(holder, Const) and isinstance(holder.value, str):
         shown.with_template(run, holder.value, args, node, options)
         return Const(holder.value)
     if isinstance(holder, Sequence):
-        return of_sequence(run, holder, name, args, options, node)
+        return containers.of_list(run, holder, name, args, options, node)
     if isinstance(holder, Dictionary):
-        return _of_table(run, holder, name, args)
+        return containers.of_dict(run, holder, name, args, node)
+    if isinstance(holder, Entries):
+        bounded = ("detach", "clamp", "clamp_", "clamp_min", "clip", "maximum")  # max(n, 1)
+        return holder if name in LOSS_ITSELF or name in bounded else Opaque(name)
     if isinstance(holder, Loss):
         return _of_loss(run, holder, name, args, options, node)
     if isinstance(holder, Total | Mean | Zero):
@@ -225,17 +248,27 @@ def _of_unknown(
     node: ast.Call,
 ) -> Value:
     batch = getattr(holder, "batch", None)
+    if name in ("sum", "count_nonzero") and not args and not options:
+        found = entries.kept(holder, node)
+        if found is not None:
+            return found
+    if name == "ne" and isinstance(holder, Opaque) and batch is not None:
+        return Opaque(name, batch, root=holder.root or holder, cut=holder.cut, mask=True)
     if name in ("size", "numel", "nelement"):
         first = args[0] if args else next(iter(options.values()), None)
         if batch is None:
             return Opaque("size")
         if name in ("numel", "nelement"):
-            return BatchSize(batch)
+            of = entries.whole(holder)
+            return BatchSize(batch, of, of is not None)
         if first is None:
             return Sequence([BatchSize(batch)], element=Opaque("size"))
         if isinstance(first, Const) and first.value == 0:
             return BatchSize(batch)
         return Opaque("size")
+    if name == "masked_fill_":
+        tokenizers.ignored(holder, Opaque("mask"), Opaque("value"))
+        return holder
     if name in ("eval", "train") or name.rstrip("_") in SAME:
         return holder
     if name in ("backward", "manual_backward"):
@@ -252,19 +285,33 @@ def _of_unknown(
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
     if name in ("sum", "mean") and gaussians.is_divergence(run, node):
         return tensors.reduce(run, Tensor(batch=batch), name, args, options, node)
-    if name == "masked_fill_" and isinstance(holder, Opaque):
-        run.write(holder.parts, "padded", None)
     if name == "roll":
         return tensors.rolled(holder, args, options)
-    if name.rstrip("_") in PART_METHODS:
+    rows_kept = rows.kept(holder, name, args, options) if batch is None else None
+    if rows_kept is not None:
+        return Opaque(name, parts={"length": rows_kept}, made=run.place(node))
+    loss = None
+    if isinstance(holder, Opaque):
+        loss = unread_losses.called_criterion(run, args, options, node)
+    if loss is not None:
+        return loss
+    if name == "masked_fill" or name.rstrip("_") in PART_METHODS:
+        known = {} if name == "masked_fill" else of_tokens(holder)
         by = getattr(holder, "made", None)
-        return Opaque(getattr(holder, "name", ""), batch, of_tokens(holder), by)
+        made = Opaque(getattr(holder, "name", ""), batch, known, by)
+        if isinstance(holder, Opaque):
+            made.root, made.cut, made.mask = holder.root or holder, holder.cut, holder.mask
+        return made
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
+    if name == "train_test_split":
+        return Dictionary(rows.split(options, args), Opaque("part"))
     if isinstance(holder, External):
         return Opaque(name)
     itself = isinstance(holder, Opaque) and name in LOSS_ITSELF
     made_by = holder.made if itself else run.place(node)  # type: ignore[attr-defined]
+    if itself and unread_losses.LOSS_NAME.fullmatch(holder.name):  # type: ignore[attr-defined]
+        name = holder.name  # type: ignore[attr-defined]
     return Opaque(name, batches[0] if batches else None, made=made_by)
 
 
@@ -278,79 +325,3 @@ def _not_followed(run: Walk, holder: Value, args: list[Value], node: ast.Call) -
             source = run.frame.module.source
             _, line, _ = source.position(node.lineno, node.col_offset)
             run.not_followed[f"{what} ({source.shown}:{line})"] = None
-
-
-# ---------------------------------------------------------------------- lists and dicts
-
-
-def of_sequence(
-    run: Walk,
-    holder: Sequence,
-    name: str,
-    args: list[Value],
-    options: dict[str, Value],
-    node: ast.AST,
-) -> Value:
-    """Call a method of a list or tuple."""
-    if name == "append" and args:
-        entered = run.new_loops(holder.loops)
-        value = unread_losses.supposed(run, args[0], node) or args[0]
-        if isinstance(value, Loss) and entered:
-            holder.total = averages.listed(run, value, entered, node)
-        elif isinstance(value, BatchSize) and entered:
-            holder.element = value
-        elif isinstance(value, Dictionary) and entered and holder.items == []:
-            holder.items, holder.element, holder.filled = None, value, entered[-1]
-        elif holder.items is not None and not (entered and isinstance(value, Total)):
-            holder.items.append(value)
-        if isinstance(value, Mean | Total):
-            shown.value(run, value, "", node)
-        return Const(None)
-    if name in ("extend", "insert", "pop", "clear"):
-        holder.total = None
-        more = args[0].items if args and isinstance(args[0], Sequence) else None
-        if name == "extend" and more and holder.items is not None:
-            holder.items += more
-            return Const(None)
-        holder.items = None if name != "clear" else []
-        return Opaque("item")
-    if name == "mean" and holder.total is not None:
-        total = holder.total
-        return averages.divided(
-            run, total, Total(total.loops, Const(1), total.place, under=total.under), node
-        )
-    if name == "sum" and holder.total is not None:
-        return holder.total
-    return holder if name in SAME else Opaque(name)
-
-
-def _of_table(run: Walk, holder: Dictionary, name: str, args: list[Value]) -> Value:
-    if name == "items":
-        return Sequence([Sequence([Const(key), value]) for key, value in holder.items.items()])
-    if name == "values":
-        return Sequence(list(holder.items.values()))
-    if name == "keys":
-        return Sequence([Const(key) for key in holder.items])
-    if name in ("get", "pop", "setdefault") and args:
-        return _item_or_default(run, holder, name, args)
-    if name in SAME:
-        return holder
-    if name == "update":
-        for value in args:
-            if isinstance(value, Dictionary):
-                holder.items.update(value.items)
-            elif holder.default is None:
-                holder.default = Opaque("item")  # it may have any key now
-        return Const(None)
-    return Opaque(name)
-
-
-def _item_or_default(run: Walk, holder: Dictionary, name: str, args: list[Value]) -> Value:
-    """Return what a dict has under a key, or what is given for a key that it lacks."""
-    key = args[0].value if isinstance(args[0], Const) else None
-    if key is None or key in holder.items or holder.default is not None or len(args) < 2:
-        return objects.item(run, holder, args[0])
-    made = objects.begun(holder, args[1])
-    if name == "setdefault":
-        run.write(holder.items, key, made)
-    return made

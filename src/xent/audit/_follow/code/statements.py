@@ -8,17 +8,21 @@ from collections.abc import Sequence as Many
 from typing import Any
 
 from xent.audit._follow import loops, objects
-from xent.audit._follow.averaging import arithmetic
-from xent.audit._follow.code import conditions, imports, methods
+from xent.audit._follow.averaging import arithmetic, averages
+from xent.audit._follow.code import columns, conditions, containers, first_rounds, imports
 from xent.audit._follow.code.expressions import evaluate
-from xent.audit._follow.names import full_name
-from xent.audit._follow.pytorch import unread_losses
-from xent.audit._follow.run import CallFrame, Flow, Walk, Writes
+from xent.audit._follow.names import full_name, look_up
+from xent.audit._follow.pytorch import tokenizers, unread_losses
+from xent.audit._follow.run import STEPS, CallFrame, Flow, Walk, Writes
 from xent.audit._follow.values import (
+    ENTERED,
+    LOOPS,
     Class,
     Const,
     Dictionary,
     Function,
+    Index,
+    Instance,
     Loss,
     Made,
     Module,
@@ -102,6 +106,8 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
     holder = evaluate(run, target.value)
     key = evaluate(run, target.slice)
     name = key.value if isinstance(key, Const) else None
+    tokenizers.ignored(holder, key, value)
+    tokenizers.labelled(run, name, value, target)
     if isinstance(holder, Dictionary) and name is not None:
         if objects.held_here(run, holder, key) is False:
             value = objects.begun(holder, value)
@@ -112,6 +118,8 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
         run.write(holder.attrs, ("item", name), value)
     elif isinstance(holder, Made) and _wraps(target, value):
         holder.attrs["wrapped"] = Const(True)
+    elif isinstance(holder, Made) and isinstance(key, Index) and isinstance(value, Loss):
+        _fill(run, target, holder, key, value)
     elif isinstance(holder, Sequence) and holder.items is not None and isinstance(name, int):
         if -len(holder.items) <= name < len(holder.items):
             holder.items[name] = value
@@ -121,6 +129,17 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
         holder.parts["wrapped"] = Const(True)
     elif isinstance(holder, Opaque):
         run.write(holder.parts, "padded", None)  # labels[labels == 0] = -100
+
+
+def _fill(run: Walk, target: ast.Subscript, array: Made, key: Index, value: Loss) -> None:
+    """Put a loss into an array at the number of its round, as a list would get it."""
+    made = array.attrs.get(LOOPS)
+    if not isinstance(made, Sequence) or not run.loops or key.loop is not run.loops[-1]:
+        return
+    entered = run.new_loops(made.loops)
+    if entered:
+        filled = Sequence(None, made.loops, averages.listed(run, value, entered, target))
+        bind(run, target.value, filled)
 
 
 def _wraps(target: ast.Subscript, value: Value) -> bool:
@@ -156,6 +175,11 @@ def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
 
 def assign(run: Walk, node: ast.Assign) -> Flow:
     total, target = node.value, node.targets[0]
+    if isinstance(total, ast.IfExp) and run.loops and len(node.targets) == 1:
+        test = evaluate(run, total.test)
+        begun = first_rounds.of_choice(run, target, total, test)
+        if begun is not None:
+            return block(run, [begun])
     if (
         isinstance(total, ast.BinOp)
         and isinstance(total.op, ast.Add)
@@ -183,7 +207,10 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
     items = value.items if isinstance(value, Sequence) and isinstance(node.op, ast.Add) else None
     if items and isinstance(before, Sequence) and all(isinstance(v, Loss) for v in items):
         for item in items:  # losses += [loss]
-            methods.of_sequence(run, before, "append", [item], {}, node)
+            containers.of_list(run, before, "append", [item], {}, node)
+        return None
+    adds = isinstance(before, Made) and isinstance(value, Sequence) and isinstance(node.op, ast.Add)
+    if adds and columns.added(run, before, value, node):  # type: ignore[arg-type]
         return None
     if isinstance(node.op, ast.Add):
         before = _unknown_start(run, node, node.target, before, value)
@@ -233,6 +260,15 @@ def share(run: Walk, node: ast.Global | ast.Nonlocal) -> Flow:
 
 def branch(run: Walk, node: ast.If) -> Flow:
     test = evaluate(run, node.test)
+    begun = first_rounds.of_branch(run, node, test) if run.loops and node.orelse else None
+    if begun is not None:
+        return block(run, begun)
+    around = first_rounds.of_creation(run, node, test) if run.loops and not node.orelse else None
+    if around is not None:
+        kept, run.loops = run.loops, list(around)
+        block(run, node.body)
+        run.loops = kept
+        return None
     known = conditions.known(run, node.test, test)
     if known is not None:
         return block(run, node.body if known else node.orelse)
@@ -257,6 +293,9 @@ def branch(run: Walk, node: ast.If) -> Flow:
 
 
 def attempt(run: Walk, node: ast.Try | ast.TryStar) -> Flow:
+    begun = first_rounds.of_attempt(run, node) if run.loops else None
+    if begun is not None:
+        return block(run, begun)
     flow = block(run, node.body)
     if flow is None:
         flow = block(run, node.orelse)
@@ -285,7 +324,7 @@ def match(run: Walk, node: ast.Match) -> Flow:
 
 
 def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
-    without = 0
+    without, managers = 0, []
     for item in node.items:
         value = evaluate(run, item.context_expr)
         if isinstance(value, Made) and value.name in NO_GRAD:
@@ -297,12 +336,24 @@ def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
             for given in item.context_expr.args:  # with evaluating(net):
                 if isinstance(given, ast.Name):
                     objects.set_mode(run, evaluate(run, given), None)
+        entered = _managed(run, value, "__enter__", item.context_expr)
         if item.optional_vars is not None:
-            bind(run, item.optional_vars, value)
+            bind(run, item.optional_vars, value if entered is None else entered)
+        managers.append((value, item.context_expr))
     run.without_grad += without
     flow = block(run, node.body)
     run.without_grad -= without
+    for value, expression_ in reversed(managers):
+        _managed(run, value, "__exit__", expression_)
     return flow
+
+
+def _managed(run: Walk, manager: Value, name: str, node: ast.AST) -> Value | None:
+    """Follow what a context manager of the script's own does where it begins and ends."""
+    if not isinstance(manager, Instance) or not isinstance(manager.of.member(name), Function):
+        return None
+    given: list[Value] = [Opaque("error")] * (3 if name == "__exit__" else 0)
+    return run.call_value(objects.attribute(run, manager, name), given, {}, node)
 
 
 NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
@@ -356,9 +407,23 @@ def define(run: Walk, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
             made.without_grad = True  # type: ignore[attr-defined]
         elif name.rpartition(".")[2] in ("pipeline", "contextmanager", "fixture"):
             made = Opaque(node.name)
+            if name.endswith("contextmanager"):
+                made.parts[ENTERED] = Const(True)
             break
+        elif run.steps < STEPS:
+            made = _decorated(run, decorator, made)
     run.write(frame.names, node.name, made)
     return None
+
+
+def _decorated(run: Walk, decorator: ast.expr, function: Value) -> Value:
+    """Return what a decorator of the script's own makes of a function."""
+    named = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if not isinstance(named, ast.Name) or not isinstance(look_up(run, named.id), Function):
+        return function
+    wraps = evaluate(run, decorator)
+    made = run.call_value(wraps, [function], {}, decorator) if isinstance(wraps, Function) else None
+    return made if isinstance(made, Function) else function
 
 
 def define_class(run: Walk, node: ast.ClassDef) -> Flow:

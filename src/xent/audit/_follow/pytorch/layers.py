@@ -6,7 +6,7 @@ import ast
 import re
 
 from xent.audit._follow.averaging import metrics
-from xent.audit._follow.pytorch import losses, tensors, unread_losses
+from xent.audit._follow.pytorch import losses, tensors, tokenizers, unread_losses
 from xent.audit._follow.run import Forward, Walk
 from xent.audit._follow.values import (
     Choice,
@@ -78,6 +78,9 @@ def short(made: Made) -> str:
     return made.name.rpartition(".")[2] if made.name.startswith("torch.nn.") else ""
 
 
+CHAINS = ("filter", "itertools.chain", "itertools.chain.from_iterable", "sum")
+
+
 def note_optimiser(run: Walk, made: Made) -> None:
     """Remember whose parameters an optimiser holds."""
     for value in (*made.args, *made.options.values()):
@@ -88,15 +91,34 @@ def _held(value: Value) -> list[Instance | Made]:
     """Return the modules whose parameters are here: in lists and groups, some or all of them."""
     parts: list[Value] = []
     if isinstance(value, Made) and value.name == "parameters":
-        return [part for part in value.args if isinstance(part, Instance | Made)]
-    if isinstance(value, Made) and value.name in ("filter", "itertools.chain"):
+        return [module for part in value.args for module in _modules(part)]
+    if isinstance(value, Made) and value.name in CHAINS:
         parts = value.args
     elif isinstance(value, Expression):
         parts = [value.left, value.right]
+    elif isinstance(value, Choice):
+        parts = list(value.options)
     elif isinstance(value, Sequence | Dictionary):
         items = value.items or []
         parts = list(items.values()) if isinstance(items, dict) else items
+        if isinstance(value, Sequence) and value.items is None and value.element is not None:
+            parts = [value.element]
     return [module for part in parts for module in _held(part)]
+
+
+def _modules(module: Value) -> list[Instance | Made]:
+    """Return a module, and those in it where it is a list of modules."""
+    if isinstance(module, Choice):
+        return [each for option in module.options for each in _modules(option)]
+    if not isinstance(module, Instance | Made):
+        return []
+    found = [module]
+    if isinstance(module, Made) and short(module) in ("ModuleList", "ModuleDict", "Sequential"):
+        for part in (*module.args, *module.attrs.values()):
+            inner = part.items if isinstance(part, Sequence | Dictionary) else [part]
+            inner = list(inner.values()) if isinstance(inner, dict) else inner or []
+            found += [each for one in inner for each in _modules(one)]
+    return found
 
 
 # `test_step`, `validate`, `_eval_epoch`; not `train_and_test`, which trains too.
@@ -139,8 +161,13 @@ def call(
         return _pretrained(run, made, value, node)
     if unread_losses.is_foreign(made, args, options):
         return unread_losses.foreign(run, made, args, node)
+    if not made.name.startswith("torch."):
+        loss = unread_losses.called_criterion(run, args, options, node)
+        if loss is not None:
+            return loss
     spread = isinstance(node, ast.Call) and any(k.arg is None for k in node.keywords)
     if "transformers." in made.name and ("labels" in options or spread):
+        tokenizers.given(run, tokenizers.labels_of(options), node)
         return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     output = Opaque("output", batches[0] if batches else None)

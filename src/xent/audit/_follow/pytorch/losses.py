@@ -6,6 +6,7 @@ import ast
 import math
 from dataclasses import dataclass
 
+from xent.audit._follow.averaging import entries
 from xent.audit._follow.names import plain
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -200,14 +201,15 @@ def value_of(run: Walk, loss: TorchLoss, reduction: str, args: list[Value], node
     batches = [b for value in args if (b := getattr(value, "batch", None)) is not None]
     loop = run.batch_loop(batches)
     grad = not run.without_grad
+    shifted = entries.shifted(*args[1:2])
     if reduction == "none":
         applied = "divergence" if loss.takes == "log for kl" else ""
-        return Tensor(applied, batch=loop, grad=grad, loss=loss.kind)
+        return Tensor(applied, batch=loop, grad=grad, loss=loss.kind, shifted=shifted)
     features = {"mean": "mean", "sum": "sum", "batchmean": "sum"}.get(reduction, "")
     scale = {"mean": 0, "sum": 1, "batchmean": 0}.get(reduction)
     if scale is None and run.ran:
         return Loss(0, run.place(node), loop, loss.kind, features, grad, supposed="loss")
-    return Loss(scale, run.place(node), loop, loss.kind, features, grad)
+    return Loss(scale, run.place(node), loop, loss.kind, features, grad, shifted=shifted)
 
 
 # ---------------------------------------------------------------------- what is given
@@ -371,7 +373,13 @@ def _padding(
     ignored = settings.get("ignore_index", Const(-100))
     if reduction == "none" or not isinstance(padded, Const) or not isinstance(ignored, Const):
         return
-    if padded.value != ignored.value:
+    if "weight" in settings:
+        return  # it may be 0 for the padding
+    if isinstance(padded.value, str):
+        if ignored.value == -100:
+            what = "the targets were padded by the tokenizer, and the loss ignores -100"
+            run.report("X503", run.place(node), what=what, pad="tokenizer.pad_token_id")
+    elif padded.value != ignored.value:
         pad = f"{padded.value:g}"
         what = f"the rows were padded with {pad}, and the loss ignores {ignored.value}"
         run.report("X503", run.place(node), what=what, pad=pad)

@@ -397,6 +397,7 @@ def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
         kind=tensor.loss if tensor.loss in ("kl", "entropy", "recon") else "loss",
         features="" if tensor.loss == "density" else features,  # of one number or of many
         grad=not run.without_grad,
+        shifted=tensor.shifted,
     )
 
 

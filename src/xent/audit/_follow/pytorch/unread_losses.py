@@ -9,13 +9,43 @@ from xent.audit._follow.pytorch import losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Const, Loop, Loss, Made, Opaque, Place, Value
 
-CRITERION = re.compile(r"criterion|crit|criteria|loss_?(f|fn|func|function)?|objective", re.I)
+CRITERION = re.compile(
+    r"criterions?|crit|criteria|loss_?((f|fn|func|function)s?)?|losses|objective", re.I
+)
+FEWEST_GIVEN, MOST_GIVEN = 2, 4  # arguments of a loss: an output, a target, and what weighs them
 
 
-def is_criterion(called: Value, args: list[Value], options: dict[str, Value]) -> bool:
-    """Whether something unknown is called as criteria are: by their names, with two arguments."""
+def is_criterion(
+    called: Value, args: list[Value], options: dict[str, Value], node: ast.AST | None = None
+) -> bool:
+    """Whether something unknown is called as criteria are: by their names, with a target."""
     name = called.name.lstrip("_") if isinstance(called, Opaque) else ""
-    return len(args) + len(options) == 2 and CRITERION.fullmatch(name) is not None
+    given = len(args) + len(options)
+    if given == FEWEST_GIVEN and CRITERION.fullmatch(name) is not None:
+        return True
+    words = (called_by(node) if node is not None else name).lstrip("_")
+    of_batch = any(getattr(v, "batch", None) for v in (*args, *options.values()))
+    return (
+        FEWEST_GIVEN <= given <= MOST_GIVEN and of_batch and CRITERION.fullmatch(words) is not None
+    )
+
+
+def called_by(node: ast.AST) -> str:
+    """Return the last word that something is called by: of ``losses["cls"](x, y)`` the first."""
+    func = node.func if isinstance(node, ast.Call) else None
+    if isinstance(func, ast.Subscript):
+        func = func.value
+    return str(getattr(func, "attr", getattr(func, "id", "")))
+
+
+def called_criterion(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """Follow what unknown code made and a call's words say is a loss: ``model.loss(x, y)``."""
+    if not is_criterion(Opaque(), args, options, node):
+        return None
+    loss = assumed(run, called_by(node), [*args, *options.values()], node)
+    return loss.but(by_name=True) if isinstance(loss, Loss) else loss
 
 
 def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
@@ -54,7 +84,8 @@ def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
     """Follow what unknown code makes of a batch and the script calls a loss."""
     if value.batch is None or not run.is_open(value.batch):
         return value
-    if LOSS_NAME.fullmatch(name) is None:
+    summed = value.name == "sum of losses" and name.endswith("losses")
+    if LOSS_NAME.fullmatch(name) is None and not summed:
         return supposed(run, value, node) or value
     grad = not run.without_grad
     for loop in run.loops:
@@ -88,6 +119,15 @@ OF_MEASURES = re.compile(
     r"|accuracy|accuracies|precision|recall|time)(?![a-z])",
     re.I,
 )
+
+
+def of_output(run: Walk, value: Value, node: ast.AST) -> Loss | None:
+    """Take for a loss what is added up: what an output calls so, or what a run may confirm."""
+    if isinstance(value, Opaque) and LOSS_NAME.fullmatch(value.name):
+        found = named(run, value.name, value, node)
+        if isinstance(found, Loss):
+            return found
+    return supposed(run, value, node)
 
 
 def supposed(run: Walk, value: Value, node: ast.AST) -> Loss | None:

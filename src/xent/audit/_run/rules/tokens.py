@@ -107,10 +107,12 @@ def _padding(
     """X503: trailing runs of one id are targets like any other. X504: it is a token too."""
     weight = call.options.get("weight")
     given = _without_ignored_end(target, ignored)
-    pad = _trailing(given, ignored)
+    alone = len(given) == 1
+    pad = _end_of_one(site, given, ignored) if alone else _trailing(given, ignored)
     counted = pad is not None and call.reduction in ("mean", "sum")
     free = counted and isinstance(weight, Tensor) and float(weight[pad]) == 0
-    embedded = entered.padding == pad or _trailing(ids, -1) == pad
+    last = int(ids[0, -1]) if alone else _trailing(_without_start(ids), -1)
+    embedded = pad in (entered.padding, last)
     fact = site.fact("X503")
     if fact.saw(counted and not free and embedded) and pad is not None:
         share = float(_run_lengths(given, pad).sum()) / target.numel()
@@ -140,6 +142,24 @@ def _without_ignored_end(target: Tensor, ignored: int) -> Tensor:
 def _run_lengths(rows: Tensor, pad: int) -> Tensor:
     """Return how many entries at the end of each row are the padding."""
     return (rows.flip(1) == pad).long().cumprod(1).sum(1)
+
+
+def _without_start(ids: Tensor) -> Tensor:
+    """Leave out what all rows begin with: a decoder is often started by the padding."""
+    return ids[:, 1:] if len(ids) > 1 and bool((ids[:, 0] == ids[0, 0]).all()) else ids
+
+
+def _end_of_one(site: Site, row: Tensor, ignored: int) -> int | None:
+    """Return the id that ends rows that come one by one, in runs of unlike length."""
+    pad, length = int(row[0, -1]), row.size(1)
+    run = int(_run_lengths(row, pad))
+    if length < FEW_TOKENS or pad == ignored or pad < 0 or not 2 <= run < length:
+        return None
+    if int((row == pad).sum()) != run:
+        return None
+    lengths = site.ends.setdefault(pad, set())
+    lengths.add(run)
+    return pad if len(lengths) > 1 else None
 
 
 def _trailing(rows: Tensor, ignored: int) -> int | None:

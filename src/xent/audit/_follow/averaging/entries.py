@@ -1,0 +1,135 @@
+"""Entries that are counted one by one: words, tokens, positives, where a mask keeps some.
+
+A loss of ``x[:, 1:]`` is of one target fewer in each row than ``x`` has, so that a count of all
+words that are no padding counts the first ones as well, which nothing predicts.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from xent.audit._follow.run import Walk
+from xent.audit._follow.values import (
+    BatchSize,
+    Const,
+    Entries,
+    Expression,
+    Loss,
+    Made,
+    Opaque,
+    Place,
+    Total,
+    Value,
+    Zero,
+)
+
+MASK = re.compile(r"(\w+_)?mask", re.I)
+FIRST_CUT = ("[:,1:]", "[1:]", "[...,1:]", "[:,1:,...]")
+LAST_CUT = ("[:,:-1]", "[:-1]", "[...,:-1]")
+NUMBERS_OF = re.compile(
+    r"(num|n|nb|number)_?(of_)?"
+    r"(pos|positives?|box|boxes|bboxes|obj|objs|objects|gts?|fg|foreground|instances|matched"
+    r"|matches|tokens|words|pixels)",
+    re.I,
+)
+
+
+def cut(made: Opaque, holder: Opaque, text: str) -> None:
+    """Remember of what a slice is that leaves out the first of each row, or the last."""
+    if text in FIRST_CUT or text in LAST_CUT:
+        made.root, made.cut = holder.root or holder, "first" if text in FIRST_CUT else "last"
+
+
+def whole(value: Value | None) -> Opaque | None:
+    """Return the tensor of which a value has all entries."""
+    if isinstance(value, Opaque) and value.batch is not None and not value.cut:
+        return value.root or value
+    return None
+
+
+def shifted(*targets: Value | None) -> tuple[Value, ...]:
+    """Return the tensors whose first entries the targets of a loss leave out."""
+    return tuple(t.root for t in targets if isinstance(t, Opaque) and t.cut == "first" and t.root)
+
+
+def kept(mask: Value | None, node: ast.AST | None = None) -> Entries | None:
+    """Count what a mask keeps: ``(y != pad)``, ``y.ne(pad)``, ``attention_mask``."""
+    said = node.func.value if isinstance(node, ast.Call) else None  # type: ignore[attr-defined]
+    named = said is not None and MASK.fullmatch(ast.unparse(said)) is not None
+    of: Value | None = None
+    if isinstance(mask, Expression) and mask.operator in ("!=", ">"):
+        of = mask.left if isinstance(mask.right, Const | Zero | Opaque) else None
+    elif isinstance(mask, Opaque) and (named or mask.mask or MASK.fullmatch(mask.name)):
+        of = mask
+    if not isinstance(of, Opaque) or of.batch is None:
+        return None
+    return Entries(of.batch, of.root or of, not of.cut)
+
+
+def counted(run: Walk, name: str, args: list[Value]) -> Entries | None:
+    """Follow ``torch.sum(y != pad)`` and ``torch.count_nonzero(y)``."""
+    first = args[0] if len(args) == 1 else None
+    if name in ("torch.count_nonzero", "numpy.count_nonzero"):
+        if isinstance(first, Opaque) and first.batch is not None:
+            return Entries(first.batch, first.root or first, not first.cut)
+        return kept(first)
+    return kept(first) if name in ("torch.sum", "numpy.sum", "sum") else None
+
+
+def first_counted(run: Walk, loss: Loss, count: Value, place: Place) -> bool:
+    """X403: a sum over the targets is divided by a count that has the first words as well."""
+    of = count.of if isinstance(count, Entries | BatchSize) and count.whole else None
+    if loss.scale != 1 or not loss.shifted or not isinstance(of, Opaque):
+        return False
+    by_name = of.name.endswith("attention_mask") and not any(
+        isinstance(root, Opaque) and root.name.endswith("mask") for root in loss.shifted
+    )
+    same_batch = by_name and any(getattr(r, "batch", None) is of.batch for r in loss.shifted)
+    if not same_batch and not any(root is of for root in loss.shifted):
+        return False
+    run.report(
+        "X403",
+        place,
+        count="the targets begin with the second of each row: one fewer a row",
+        divisor="a count that has the first as well",
+        fix="count the targets: n += (y[:, 1:] != pad).sum()",
+        level="warning" if isinstance(count, Entries) else None,
+        losses=(loss.place,),
+    )
+    return True
+
+
+def of_total(run: Walk, total: Total, divisor: Value, place: Place) -> str:
+    """Judge a total that is divided by a count of entries; say what to do with it further.
+
+    "told", "samples" where means of batches are divided by it, or "".
+    """
+    if not isinstance(divisor, Total) or not isinstance(total.term, Loss):
+        return ""
+    if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
+        return ""
+    if first_counted(run, total.term, divisor.term, place):
+        return "told"
+    means = isinstance(divisor.term, Entries) and total.term.scale == 0 and not total.term.assumed
+    return "samples" if means and not total.term.weighted else ""
+
+
+def of_mean(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> bool:
+    """X403: one batch's mean is divided by a number of words, boxes or positives again."""
+    counts = isinstance(divisor, Entries) or (
+        isinstance(divisor, Opaque | Made)
+        and NUMBERS_OF.fullmatch(divisor.name.rpartition(".")[2]) is not None
+    )
+    mean = loss.scale == 0 and not loss.assumed and not loss.weighted and not loss.over
+    if not counts or not mean or loss.kind == "kl" or loss.carried or run.loops[-1:] != [loss.loop]:
+        return False
+    run.report(
+        "X403",
+        run.place_of_loop(node, loss.loop),
+        count="the loss is a mean already: no",
+        divisor="the number of what it is a mean of",
+        fix="leave the division out, or sum with reduction='sum'",
+        losses=(loss.place,),
+    )
+    return True
