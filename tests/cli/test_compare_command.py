@@ -181,7 +181,10 @@ def test_what_is_wrong_is_called_as_it_was_typed(tmp_path, monkeypatch):
     for options, sentence in (
         (("--weights", "w"), "`--weights` must be finite, 0 or more, got -1.0 at row 1"),
         (("--weights", "g"), "`--weights` must hold numbers in column 'g'"),
-        (("--resamples", 3), "`--resamples` must be an integer of at least 100, got 3"),
+        (
+            ("--interval", "bootstrap", "--resamples", 3),
+            "`--resamples` must be an integer of at least 100, got 3",
+        ),
         (("--confidence", 2), "`--confidence` must be between 0 and 1, both excluded, got 2.0"),
         (("--pairs", "each"), "`--pairs` must be 'first' or 'all', got 'each'"),
         (("--interval", "t"), "`--interval` must be 'student' or 'bootstrap', got 't'"),

@@ -271,7 +271,7 @@ def test_mix(folder, tmp_path):
     assert 2 * (tmp_path / "small.xent").stat().st_size < both.stat().st_size
     for wrong, sentence in (
         (("prune", both, "-o", tmp_path / "x", "--entropy", 1), "`MODEL` must be one model, got"),
-        (("mix", both, both, "--dev", folder / "test.txt"), "`MODEL` must be one model, got"),
+        (("mix", both, models[0], "--dev", folder / "test.txt"), "`MODEL` must be one model, got"),
     ):
         with pytest.raises(ValueError) as caught:
             run(*wrong)
@@ -337,7 +337,7 @@ def test_sample(folder, model):
         ),
         (("score", "test.txt", "test.txt"), "`MODEL` must be a xent.language file"),
         (("score", "m.xent", "bytes"), "`TEXT` must be UTF-8, got byte 0xff on line 1."),
-        (("mix", "m.xent", "m.xent", "--dev", "bytes"), "`--dev` must be UTF-8, got byte 0xff"),
+        (("mix", "m.xent", "n.xent", "--dev", "bytes"), "`--dev` must be UTF-8, got byte 0xff"),
         (("prune", "m.xent", "-o", "x", "--entropy", "0"), "`--entropy` must be positive"),
         (
             ("prune", "m.xent", "-o", "x", "--entropy", "1", "--histories", "test.txt"),
@@ -414,6 +414,7 @@ def test_refusals(folder, tmp_path, monkeypatch, args, sentence):
     for file in folder.iterdir():
         shutil.copy(file, tmp_path)
     monkeypatch.chdir(tmp_path)
+    shutil.copy("m.xent", "n.xent")
     for name in ("bytes", "bytes.zst"):
         (tmp_path / name).write_bytes(b"\xff\xfe")
     (tmp_path / "cut.gz").write_bytes(gzip.compress("\n".join(LINES).encode())[:-20])

@@ -313,6 +313,19 @@ def left_early(loop: Loop) -> bool:
     return False
 
 
+def left_by_index(loop: Loop, added: ast.AST) -> bool:
+    """Whether ``if i == n: break`` stands before what is added: then i counts it."""
+    target = getattr(loop.node, "target", None)
+    index = target.elts[0] if isinstance(target, ast.Tuple | ast.List) and target.elts else target
+    return isinstance(index, ast.Name) and any(
+        isinstance(part, ast.If)
+        and part.lineno < getattr(added, "lineno", 0)
+        and isinstance(part.body[-1], ast.Break)
+        and any(isinstance(one, ast.Name) and one.id == index.id for one in ast.walk(part.test))
+        for part in getattr(loop.node, "body", ())
+    )
+
+
 def is_batches(loop: Loop) -> bool:
     """Whether a loop goes over the batches of a loader."""
     if loop.kind == "slices":

@@ -104,7 +104,7 @@ def count(value: Value | None, depth: int = 0) -> int | None:
     if value is None or depth > WIDTH:
         return None
     if isinstance(value, Sequence):
-        if value.items is not None:
+        if value.items is not None and not value.grown:
             return len(value.items)
         return count(value.over, depth + 1)
     if isinstance(value, Opaque):

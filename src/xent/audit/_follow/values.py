@@ -232,6 +232,7 @@ class Sequence(Value):
     element: Value | None = None
     filled: Loop | None = None  # the loop that put one element in it in each round
     over: Value | None = None  # what a comprehension without conditions goes over
+    grown: bool = False  # in a loop: nobody knows how long it is
 
 
 @dataclass(eq=False, repr=False)

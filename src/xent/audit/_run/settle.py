@@ -18,6 +18,8 @@ from xent.audit._report import AuditReport
 from xent.audit._run.frames import Location, is_users
 from xent.audit._run.observer import Observer
 from xent.audit._run.rules.averages import from_loader, quantified
+from xent.audit._run.rules.modes import ran, stepped
+from xent.audit._run.rules.shown import shown_right
 from xent.audit._run.sites import Fact, Pass, Round, Site
 from xent.audit._source import read
 
@@ -225,7 +227,7 @@ class _Joined:
         ]
 
     def _confirmed(self, one: Finding, site: Site) -> Finding | None:
-        if one.rule in AVERAGES and _shown_right(self._passes(one, site)):
+        if one.rule in AVERAGES and shown_right(self._passes(one, site)):
             return None
         if one.rule in AVERAGES:
             if one.rule == "X402":
@@ -328,11 +330,11 @@ class _Joined:
                 if right and not same:
                     del self.reading.found[key]
                 for place in same:
-                    self.reading.found[key] = replace(one, seen=_ran(evaluated.pop(place).count))
+                    self.reading.found[key] = replace(one, seen=ran(evaluated.pop(place).count))
             elif one.rule == "X702":
                 for place in [p for p in trained if self.shown(p.file) == one.path]:
                     steps = len(trained.pop(place).steps)
-                    one = self.reading.found[key] = replace(one, seen=_stepped(steps))
+                    one = self.reading.found[key] = replace(one, seen=stepped(steps))
                 if one.seen is None and self._trained_as_it_should_be(one):
                     del self.reading.found[key]
         for place, fact in evaluated.items():
@@ -340,7 +342,7 @@ class _Joined:
                 self._evaluated(place, fact.event.layer, fact.event.by_hand, fact.count)
         for place, fact in trained.items():
             facts = {"since": "the second round on"}
-            self._add("X702", place, None, _stepped(len(fact.steps)), facts)
+            self._add("X702", place, None, stepped(len(fact.steps)), facts)
 
     def _trained_as_it_should_be(self, one: Finding) -> bool:
         """Whether steps were made of what X702 is about, no layer of which was in evaluation."""
@@ -353,7 +355,7 @@ class _Joined:
         drops = layer == "Dropout"
         effect = "drops at random" if drops else "uses and changes its statistics"
         facts: dict[str, Any] = {"layers": layer, "effect": effect}
-        seen = _ran(count)
+        seen = ran(count)
         if by_hand:
             seen += "; a function of torch.nn.functional is called without training=self.training"
         self._add("X701", place, None, seen, facts)
@@ -414,11 +416,6 @@ class _Joined:
         )
 
 
-def _shown_right(passes: list[Pass]) -> bool:
-    """Whether what is right was printed after some of the passes, and what is wrong after none."""
-    return any(one.shown_right for one in passes) and not any(one.shown_wrong for one in passes)
-
-
 def _line(one: Finding) -> tuple[str, int, str]:
     """Return where a finding stands, and of which rule it is."""
     return one.path, one.line, one.rule
@@ -449,11 +446,3 @@ def _scaled_back(place: Location) -> bool:
     """Whether the mean over classes too is multiplied by their number again."""
     lines = linecache.getlines(place.file)[place.line - 1 : place.last]
     return bool(SCALED_BACK.search("".join(lines)))
-
-
-def _ran(count: int) -> str:
-    return f"{count + 1} batches were evaluated so"
-
-
-def _stepped(steps: int) -> str:
-    return f"{steps} steps were made so"

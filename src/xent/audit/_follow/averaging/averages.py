@@ -423,7 +423,7 @@ def _judge_index(
     if offset == 1:
         if not run.is_open(total.loops[-1]):
             judge(run, total, term, "batches", divisor, place)
-    elif not total.emptied:
+    elif not total.emptied and not loops.left_by_index(total.loops[-1], total.place[1]):
         run.report(
             "X403",
             place,

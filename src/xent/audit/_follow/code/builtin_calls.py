@@ -51,7 +51,7 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
             return Length(value.filled.source or value)
         if value.total is not None:
             return replace(value.total, term=Const(1))
-        if value.items:
+        if value.items and not value.grown:
             return Const(len(value.items))
     if isinstance(value, Instance):
         member = value.of.member("__len__")
@@ -81,6 +81,8 @@ def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
 
 def _number(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     value = _first(run, args, options, node)
+    if isinstance(value, Choice):
+        return run.join([_number(run, [one], {}, node) for one in value.options]) or value
     return value.but(grad=False) if isinstance(value, Loss) else value
 
 
@@ -256,11 +258,13 @@ def _getattr(
 def _isinstance(
     run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
-    """Whether a module of PyTorch's is of a class of PyTorch's; of others it is not known."""
-    module = args[0] if len(args) == 2 else None
+    """Whether a module or loss is of a class of PyTorch's; of others it is not known."""
+    module, of = args if len(args) == 2 else (None, None)
+    kinds = (of.items or []) if isinstance(of, Sequence) else [of]
+    names = [kind.name for kind in kinds if isinstance(kind, External)]
+    if isinstance(module, Loss) and module.grad and "torch.Tensor" in names:
+        return Const(True)
     if isinstance(module, Made) and module.name.startswith("torch.nn."):
-        kinds = (args[1].items or []) if isinstance(args[1], Sequence) else [args[1]]
-        names = [kind.name for kind in kinds if isinstance(kind, External)]
         if module.name in names or "torch.nn.Module" in names:
             return Const(True)
         losses = [name for name in (module.name, *names) if LOSS_CLASS.fullmatch(name)]

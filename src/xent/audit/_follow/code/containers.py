@@ -35,6 +35,7 @@ def of_list(
     """Call a method of a list or tuple."""
     if name == "append" and args:
         entered = run.new_loops(holder.loops)
+        holder.grown = holder.grown or bool(entered)
         value = unread_losses.of_output(run, args[0], node) or args[0]
         rows = isinstance(value, Dictionary) or (
             isinstance(value, Sequence) and any(isinstance(v, Loss) for v in value.items or ())
@@ -54,6 +55,7 @@ def of_list(
         return Const(None)
     if name in ("extend", "insert", "pop", "clear"):
         holder.total = None
+        holder.grown = holder.grown or bool(run.new_loops(holder.loops))
         more = args[0].items if args and isinstance(args[0], Sequence) else None
         if name == "extend" and args and isinstance(args[0], Made):
             more = [args[0]] if args[0].name == "parameters" else None

@@ -9,15 +9,19 @@ from typing import Any
 
 from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic, averages
-from xent.audit._follow.code import columns, conditions, containers, first_rounds, imports
+from xent.audit._follow.code import (
+    columns,
+    conditions,
+    containers,
+    definitions,
+    first_rounds,
+    imports,
+)
 from xent.audit._follow.code.expressions import evaluate
-from xent.audit._follow.names import full_name, look_up
 from xent.audit._follow.pytorch import tokenizers, unread_losses
-from xent.audit._follow.run import STEPS, CallFrame, Flow, Walk, Writes
+from xent.audit._follow.run import CallFrame, Flow, Walk, Writes
 from xent.audit._follow.values import (
-    ENTERED,
     LOOPS,
-    Class,
     Const,
     Dictionary,
     Function,
@@ -327,7 +331,7 @@ def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
     without, managers = 0, []
     for item in node.items:
         value = evaluate(run, item.context_expr)
-        if isinstance(value, Made) and value.name in NO_GRAD:
+        if isinstance(value, Made) and value.name in definitions.NO_GRAD:
             without += 1
         elif isinstance(value, Made) and value.name.endswith("set_grad_enabled"):
             first = value.args[0] if value.args else None
@@ -354,9 +358,6 @@ def _managed(run: Walk, manager: Value, name: str, node: ast.AST) -> Value | Non
         return None
     given: list[Value] = [Opaque("error")] * (3 if name == "__exit__" else 0)
     return run.call_value(objects.attribute(run, manager, name), given, {}, node)
-
-
-NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
 
 
 # ---------------------------------------------------------------------- loops
@@ -394,54 +395,6 @@ def while_(run: Walk, node: ast.While) -> Flow:
     return None
 
 
-# ---------------------------------------------------------------------- definitions
-
-
-def define(run: Walk, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
-    frame = run.frame
-    outer = [*frame.outer, frame.names] if frame.function is not None else frame.outer
-    made: Value = Function(node, frame.module, outer)
-    for decorator in node.decorator_list:
-        name = full_name(run, decorator.func if isinstance(decorator, ast.Call) else decorator)
-        if name in NO_GRAD:
-            made.without_grad = True  # type: ignore[attr-defined]
-        elif name.rpartition(".")[2] in ("pipeline", "contextmanager", "fixture"):
-            made = Opaque(node.name)
-            if name.endswith("contextmanager"):
-                made.parts[ENTERED] = Const(True)
-            break
-        elif run.steps < STEPS:
-            made = _decorated(run, decorator, made)
-    run.write(frame.names, node.name, made)
-    return None
-
-
-def _decorated(run: Walk, decorator: ast.expr, function: Value) -> Value:
-    """Return what a decorator of the script's own makes of a function."""
-    named = decorator.func if isinstance(decorator, ast.Call) else decorator
-    if not isinstance(named, ast.Name) or not isinstance(look_up(run, named.id), Function):
-        return function
-    wraps = evaluate(run, decorator)
-    made = run.call_value(wraps, [function], {}, decorator) if isinstance(wraps, Function) else None
-    return made if isinstance(made, Function) else function
-
-
-def define_class(run: Walk, node: ast.ClassDef) -> Flow:
-    bases = [evaluate(run, base) for base in node.bases]
-    frame = run.frame
-    made = Class(node, frame.module, bases, {})
-    run.frames.append(CallFrame(frame.module, made.members, [*frame.outer]))
-    try:
-        block(run, node.body)
-    finally:
-        run.frames.pop()
-    for member in made.members.values():
-        if isinstance(member, Function):
-            member.owner = made
-    run.write(frame.names, node.name, made)
-    return None
-
-
 def return_(run: Walk, node: ast.Return) -> Flow:
     value: Value = Const(None) if node.value is None else evaluate(run, node.value)
     run.frame.returned.append(value)
@@ -465,9 +418,9 @@ STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], Flow]] = {
     ast.For: for_,
     ast.AsyncFor: for_,
     ast.While: while_,
-    ast.FunctionDef: define,
-    ast.AsyncFunctionDef: define,
-    ast.ClassDef: define_class,
+    ast.FunctionDef: definitions.define,
+    ast.AsyncFunctionDef: definitions.define,
+    ast.ClassDef: definitions.define_class,
     ast.Return: return_,
     ast.Import: imports.import_,
     ast.ImportFrom: imports.import_from,

@@ -146,3 +146,13 @@ def _model(frame: FrameType) -> tuple[nn.Module | None, FrameType | None]:
             place = caller
         caller = caller.f_back
     return model, place
+
+
+def ran(count: int) -> str:
+    """Say how often a model was evaluated in the wrong mode."""
+    return f"{count + 1} batches were evaluated so"
+
+
+def stepped(steps: int) -> str:
+    """Say how often it was trained so."""
+    return f"{steps} steps were made so"

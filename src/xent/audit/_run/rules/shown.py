@@ -123,6 +123,11 @@ class Printed:
                 yield shown, shown.wrong
 
 
+def shown_right(passes: list[Pass]) -> bool:
+    """Whether what is right was printed after some of the passes, and what is wrong after none."""
+    return any(one.shown_right for one in passes) and not any(one.shown_wrong for one in passes)
+
+
 def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
     """Return what may be right of a pass of batch means or sums, and what mistakes make of it."""
     cells = [(size, terms, cell) for (size, terms), cell in one.cells.items()]
