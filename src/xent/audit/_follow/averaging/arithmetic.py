@@ -331,6 +331,7 @@ def _is_fraction(value: Value) -> bool:
 def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/") -> Value:
     """Divide: of a total, this is where an average is made."""
     if isinstance(left, Total):
+        counters.outside(run, left, right, node)
         return averages.divided(run, left, right, node)
     if isinstance(left, Mean):
         windows.divided_twice(run, left.of, (left.divisor, right), node)
@@ -387,6 +388,10 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
     if _accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
+    once = left.scale == 0 and not left.grad and not left.weighted and left.kind != "kl"
+    if once and loops.is_nominal(right, left.loop):
+        one_batch.mean_over_batch(run, left, node)
+        return left.but(scale=None)
     if _number(right):
         nominal = loops.is_nominal(right, left.loop) and left.scale == 1
         return left.but(nominal=nominal or left.nominal, weighted=True)

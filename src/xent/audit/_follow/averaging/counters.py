@@ -199,6 +199,29 @@ def _kept(run: Walk, loop: Loop, name: str) -> bool:
     return run.is_open(loop) and not windows.assigned(loop.node, name)
 
 
+def outside(run: Walk, total: Total, divisor: Value, node: ast.AST) -> None:
+    """X403: a counter is counted up once, after the loop whose rounds it should count."""
+    named = getattr(node, "right", getattr(node, "value", None))
+    if not isinstance(total.term, Loss) or not isinstance(named, ast.Name):
+        return
+    if not isinstance(divisor, Const) or divisor.value != 1 or run.is_open(total.loops[-1]):
+        return
+    function = run.frame.function
+    code = function.node if function is not None else run.frame.module.source.tree
+    counted = any(
+        isinstance(one, ast.AugAssign) and ast.unparse(one.target) == named.id
+        for one in ast.walk(code)
+    )
+    if counted:
+        run.report(
+            "X403",
+            run.place(node),
+            count="all batches'",
+            divisor="a counter that is counted up once, outside of the loop",
+            fix=f"{named.id} += 1    # in the loop",
+        )
+
+
 def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
     """X403: ``total / i + 1`` is not ``total / (i + 1)``."""
     total, index = mean.of, mean.divisor
