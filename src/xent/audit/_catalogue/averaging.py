@@ -46,7 +46,7 @@ AVERAGING_RULES = (
         name="wrong-divisor",
         seen_by="SR",
         level="error",
-        message="{count} losses are added up, but divided by {divisor}",
+        message="{what}, but divided by {divisor}",
         fix="{fix}",
         wrong="for i, (x, y) in enumerate(loader):\n    total += loss.item()\n"
         "    if i % 100 == 0 and i > 0:          # the first window has 101 losses\n"

@@ -167,7 +167,7 @@ def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST)
         run.report(
             "X403",
             place,
-            count="n",
+            what="n losses are added up",
             divisor=f"n + 1: {sizes.name(divisor)} that starts at 1",
             fix="start the counter at 0",
         )
@@ -229,7 +229,7 @@ def _powered(run: Walk, division: Division) -> None:
             run.report(
                 "X403",
                 division.place,
-                count=f"all {counted}'",
+                what=f"all {counted}' losses are added up",
                 divisor=f"a power of {sizes.name(divisor.left)}",
                 fix="(total / count) ** power: ** binds tighter than /",
             )
@@ -260,7 +260,8 @@ def _never_reset(run: Walk, divisor: Value, place: Place) -> None:
     run.report(
         "X403",
         place,
-        count="since it is not set to 0 in each round of the outer loop, all rounds'",
+        what="since it is not set to 0 in each round of the outer loop, all rounds' losses "
+        "are added up",
         divisor=f"{sizes.name(divisor)}, which counts one round",
         fix="set the total to 0 at the start of each round",
     )
@@ -284,7 +285,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         run.report(
             "X403",
             place,
-            count="each loss was divided by the steps of accumulation already; such",
+            what="losses that were divided by the steps of accumulation already are added up",
             divisor=f"{sizes.name(divisor)}, which counts all batches",
             fix="total += loss.item() * accumulation_steps",
         )
@@ -310,7 +311,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         run.report(
             "X403",
             place,
-            count="the sampler's",
+            what="the sampler's losses are added up",
             divisor=f"{sizes.name(divisor)}, which counts the whole data set",
             fix="divide by len(loader.sampler)",
         )
@@ -327,7 +328,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         run.report(
             "X403",
             place,
-            count="sums over each batch, multiplied by its size once more: such",
+            what="sums over each batch, multiplied by its size once more: such losses are added up",
             divisor=sizes.name(divisor),
             fix="total += loss.item()    # it is a sum already",
         )
@@ -335,7 +336,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         run.report(
             "X403",
             place,
-            count="sums of each batch's",
+            what="sums of each batch's losses are added up",
             divisor=f"{sizes.name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
         )
@@ -351,7 +352,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         run.report(
             "X403",
             place,
-            count="whole batches'",
+            what="whole batches' losses are added up",
             divisor=f"{sizes.name(divisor)}, which counts what drop_last leaves out as well",
             fix="count what is added: n += len(x); then total / n",
             level="warning",
@@ -367,7 +368,7 @@ def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) ->
     run.report(
         "X403",
         place,  # type: ignore[arg-type]
-        count="all samples'",
+        what="all samples' losses are added up",
         divisor=f"{sizes.name(divisor)}, batches times their size, which is more where the last "
         "is smaller",
         fix="divide by the number of samples: len(loader.dataset)",
@@ -427,7 +428,7 @@ def _judge_index(
         run.report(
             "X403",
             place,
-            count="k + 1",
+            what="k + 1 losses are added up",
             divisor="k, an index that starts at 0" if offset == 0 else f"the index and {offset}",
             fix="divide by (index + 1), or enumerate(loader, 1)",
         )

@@ -68,7 +68,7 @@ def too_many(run: Walk, division: Division) -> None:
             return
         count, why = "one round's", "a counter that is not set to 0 in each round"
     fix = "set the counter to 0 wherever the total is"
-    run.report("X403", division.place, count=count, divisor=why, fix=fix)
+    run.report("X403", division.place, what=f"{count} losses are added up", divisor=why, fix=fix)
 
 
 def one_fewer(run: Walk, division: Division) -> None:
@@ -84,7 +84,7 @@ def one_fewer(run: Walk, division: Division) -> None:
     run.report(
         "X403",
         division.place,
-        count="all batches'",
+        what="all batches' losses are added up",
         divisor="one fewer than there are",
         fix="divide by the number of batches: len(loader)",
     )
@@ -102,7 +102,7 @@ def of_another_loader(run: Walk, division: Division) -> None:
         "X403",
         division.place,
         level="warning",
-        count=f"the {which} loader's number of",
+        what=f"the {which} loader's number of losses are added up",
         divisor=f"{sizes.name(divisor)}, which may be another",
         fix=f"divide by {rounds.name}(...), the number of rounds",
     )
@@ -122,7 +122,7 @@ def of_another_loop(run: Walk, division: Division) -> None:
         "X403",
         division.place,
         level="warning",
-        count="one loop's",
+        what="one loop's losses are added up",
         divisor="the index of another loop",
         fix="divide by the number of batches that were added: len(loader)",
     )
@@ -138,7 +138,7 @@ def of_one_batch(run: Walk, division: Division) -> None:
     run.report(
         "X403",
         division.place,
-        count="all batches'",
+        what="all batches' losses are added up",
         divisor="the size of one batch",
         fix="divide by the number of batches: len(loader)",
         level="warning" if term.assumed else None,
@@ -155,7 +155,7 @@ def multiplied_by_rounds(run: Walk, mean: Mean, factor: Value, node: ast.AST) ->
         run.report(
             "X403",
             run.place(node),
-            count="all rounds'",
+            what="all rounds' losses are added up",
             divisor=f"{sizes.name(mean.divisor)} alone; the result is multiplied by the rounds",
             fix="total / (n * rounds): / and * are taken from left to right",
         )
@@ -175,7 +175,7 @@ def never_emptied(run: Walk, total: Total, node: ast.AST) -> bool:
         "X403",
         run.place(node),
         level="warning",
-        count="since the list is not emptied in each round, all rounds'",
+        what="since the list is not emptied in each round, all rounds' losses are added up",
         divisor="their number: this is no mean of the last round",
         fix=f"{kept.id} = []    # at the start of each round",
     )
@@ -216,7 +216,7 @@ def outside(run: Walk, total: Total, divisor: Value, node: ast.AST) -> None:
         run.report(
             "X403",
             run.place(node),
-            count="all batches'",
+            what="all batches' losses are added up",
             divisor="a counter that is counted up once, outside of the loop",
             fix=f"{named.id} += 1    # in the loop",
         )
@@ -234,7 +234,7 @@ def one_added_to_mean(run: Walk, mean: Mean, node: ast.AST) -> None:
         run.report(
             "X403",
             run.place(node),
-            count="k + 1",
+            what="k + 1 losses are added up",
             divisor="k, an index that starts at 0; 1 is added to the quotient",
             fix="divide by (index + 1): / binds tighter than +",
         )

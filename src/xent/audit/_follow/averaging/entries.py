@@ -91,7 +91,7 @@ def first_counted(run: Walk, loss: Loss, count: Value, place: Place) -> bool:
     run.report(
         "X403",
         place,
-        count="the targets begin with the second of each row: one fewer a row",
+        what="the targets begin with the second of each row, one fewer a row",
         divisor="a count that has the first as well",
         fix="count the targets: n += (y[:, 1:] != pad).sum()",
         level="warning" if isinstance(count, Entries) else None,
@@ -127,7 +127,7 @@ def of_mean(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> bool:
     run.report(
         "X403",
         run.place_of_loop(node, loss.loop),
-        count="the loss is a mean already: no",
+        what="the loss is a mean already",
         divisor="the number of what it is a mean of",
         fix="leave the division out, or sum with reduction='sum'",
         losses=(loss.place,),

@@ -15,7 +15,7 @@ def mean_over_batch(run: Walk, loss: Loss, node: ast.AST) -> None:
     run.report(
         "X403",
         run.place_of_loop(node, loss.loop),
-        count="the loss is a mean over the batch already: no",
+        what="the loss is a mean over the batch already",
         divisor="the size of the batch again",
         fix="show loss.item() as it is, or sum with reduction='sum'",
     )
@@ -30,12 +30,17 @@ def elbo(run: Walk, recon: Loss, kl: Loss, node: ast.AST) -> None:
     # Two means over dimensions differ too: one is over those of the data, one over the latent ones.
     if recon.scale == kl.scale and recon.features == kl.features == "sum":
         return
-    run.report("X305", run.place(node), first=_averaged(recon), second=_averaged(kl))
+    run.report(
+        "X305",
+        run.place(node),
+        first=_averaged(recon, "the data's"),
+        second=_averaged(kl, "the latent"),
+    )
 
 
-def _averaged(loss: Loss) -> str:
+def _averaged(loss: Loss, whose: str) -> str:
     if loss.scale == 1:
         return "summed over batch and dimensions"
     if loss.features == "sum":
         return "summed over dimensions and averaged over the batch"
-    return "averaged over batch and its own dimensions"
+    return f"averaged over batch and {whose} dimensions"

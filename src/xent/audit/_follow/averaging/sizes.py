@@ -149,7 +149,8 @@ def name(value: Value) -> str:
     if isinstance(value, Length):
         of = value.of
         if isinstance(of, Made):
-            return f"len() of a {of.name.rpartition('.')[2]}"
+            short = of.name.rpartition(".")[2]
+            return f"len() of the {short}" if short[:1].isupper() else f"len() of {short}(...)"
         named = isinstance(of, Opaque | External)
         return f"len({of.name.rpartition('.')[2]})" if named else "a length"  # type: ignore[attr-defined]
     if isinstance(value, Total):

@@ -30,7 +30,9 @@ def of_rounds(run: Walk, division: Division) -> None:
     emptied = emptied_in(branch, node)
     if every != divisor:
         if emptied and isinstance(every, Const) and isinstance(divisor, Const):
-            _report(run, place, f"{every.value}", f"{divisor.value}", f"/ {every.value}")
+            _report(
+                run, place, f"{every.value:.10g}", f"{divisor.value:.10g}", f"/ {every.value:.10g}"
+            )
     elif not emptied:
         if isinstance(branch, ast.If) and _plain_name(node) and not emptied_in(loop.node, node):
             _report(
@@ -41,7 +43,7 @@ def of_rounds(run: Walk, division: Division) -> None:
                 f"{_plain_name(node)} = 0    # after it is shown",
             )
     elif starts:
-        k = str(every.value) if isinstance(every, Const) else "k"
+        k = f"{every.value:.10g}" if isinstance(every, Const) else "k"
         first = f"{k} + 1" if skips else f"1 instead of {k}"
         _report(run, place, f"in the first window {first}", k, "(i + 1) % k == 0", "warning")
 
@@ -108,7 +110,9 @@ def _is_round(value: Value, loop: Loop) -> bool:
 def _report(
     run: Walk, place: Place, count: str, divisor: str, fix: str, level: str | None = None
 ) -> None:
-    run.report("X403", place, count=count, divisor=divisor, fix=fix, level=level)
+    run.report(
+        "X403", place, what=f"{count} losses are added up", divisor=divisor, fix=fix, level=level
+    )
 
 
 Branch = ast.If | ast.IfExp

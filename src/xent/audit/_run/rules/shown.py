@@ -142,7 +142,10 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
     of_means = {"over": "", "size": "len(x)"}
     if sums:
         rights = [total / terms, total / samples, total]
-        said = {"count": "sums of each batch's", "divisor": "the number of batches"}
+        said = {
+            "what": "sums of each batch's losses are added up",
+            "divisor": "the number of batches",
+        }
         by_batches = said | {"fix": "divide by the number of samples"}
         means = sum(cell.total / size for size, _, cell in cells) / batches
         return rights, [
@@ -152,7 +155,10 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
     right = sum(count * cell.total for _, count, cell in cells) / terms
     by_samples = sum(size * cell.total for size, _, cell in cells)
     rights = [right, by_samples / samples]
-    of_batches = {"count": "all batches'", "fix": "divide by the number of batches: len(loader)"}
+    of_batches = {
+        "what": "all batches' losses are added up",
+        "fix": "divide by the number of batches: len(loader)",
+    }
     wrongs = [
         Wrong("X402", total / batches, right, of_means),
         *(
@@ -169,7 +175,7 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
     size = one.round.size if one.round is not None else None
     if size:
         said = {
-            "count": "all samples'",
+            "what": "all samples' losses are added up",
             "divisor": "the number of batches times the size of a whole one",
             "fix": "divide by the number of samples: len(loader.dataset)",
         }
