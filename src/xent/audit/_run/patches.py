@@ -152,14 +152,16 @@ def line_watcher(told: Callable[[str, FrameType], None], write: Watched) -> Watc
     """Return a stream's ``write`` that hands on each line when it ends."""
     parts: list[str] = []
 
-    def watched(text: str, /) -> int:
-        written: int = write(text)
-        if len(parts) < MOST_PARTS:
-            parts.append(text)
-        if "\n" in text or "\r" in text:
-            line = "".join(parts)
-            parts.clear()
-            told(line, sys._getframe(1))
+    def watched(*args: Any) -> Any:
+        written = write(*args)
+        text = args[0]
+        if isinstance(text, str):
+            if len(parts) < MOST_PARTS:
+                parts.append(text)
+            if "\n" in text or "\r" in text:
+                line = "".join(parts)
+                parts.clear()
+                told(line, sys._getframe(1))
         return written
 
     return watched
