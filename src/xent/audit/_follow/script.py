@@ -96,7 +96,7 @@ def _methods(run: Walk, made: Class) -> None:
     if instance is None:
         with_frame = CallFrame(run.modules.script, run.modules.script.names, [])
         run.frames.append(with_frame)
-        value = calls.instantiate(run, made, [], {}, made.node)
+        value = calls.instantiate(run, made, [], _reductions(made), made.node)
         run.frames.pop()
         instance = value if isinstance(value, Instance) else Instance(made)
     steps.follow(run, made, instance, todo)
@@ -111,6 +111,14 @@ def _methods(run: Walk, made: Class) -> None:
                 member.without_grad,
             )
             _follow(run, bound)
+
+
+def _reductions(made: Class) -> dict[str, Value]:
+    """Return what a class that nothing makes may be told of its reduction: anything."""
+    init = made.member("__init__")
+    spec = init.node.args if isinstance(init, Function) else None
+    names = [one.arg for one in (*spec.args, *spec.kwonlyargs)] if spec is not None else []
+    return {"reduction": Opaque("reduction")} if "reduction" in names else {}
 
 
 def _inherited(made: Class) -> list[Function]:
