@@ -1,4 +1,4 @@
-"""X401 to X405 by value: what is printed after a pass, against what its losses give.
+"""X401 to X406 by value: what is printed after a pass, against what its losses give.
 
 However a script adds and divides, the number that it shows is one of a few: the mean of all
 samples, or what one of the mistakes makes of the same losses. A printed number is taken for one of
