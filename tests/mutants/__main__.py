@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from mutants import lines, trials
+from mutants import lines, reading, trials
 from mutants.lines import KERNELS
 from mutants.trials import NO_END, ROOT
 
@@ -172,6 +172,23 @@ def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
     return f"| {room} | {size:,} | {count} | {count - lived} | {seconds:.0f} s |"
 
 
+def read(room: str, given: argparse.Namespace, copy: Path) -> str:
+    """Try slips of what reads scripts on the small scripts of the audit, and print those that live."""
+    begin = time.monotonic()
+    trials.copied(copy)
+    ran = reading.ran(copy)
+    sample, size = drawn(room, given.count, given.seed)
+    lived = 0
+    for number, mutant in enumerate(sample):
+        if given.only and number not in given.only:
+            continue
+        if not reading.noticed(copy, mutant.path, mutant.changed, mutant.line, ran):
+            lived += 1
+            print(f"{number} LIVES: {mutant.path}, {mutant.operator}\n{mutant.lines()}", flush=True)
+    count, seconds = len(given.only or sample), time.monotonic() - begin
+    return f"| {room} | {size:,} | {count} | {count - lived} | {seconds:.0f} s |"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("rooms", nargs="*", help=f"of {', '.join(ROOMS)}; all where none is named")
@@ -180,7 +197,14 @@ def main() -> int:
     parser.add_argument("--never-run", action="store_true", help="list what no test runs, too")
     parser.add_argument("--most", type=float, default=600, help="seconds of tests for a slip")
     parser.add_argument("--only", type=int, nargs="*", help="the slips of these numbers alone")
+    parser.add_argument(
+        "--scripts",
+        action="store_true",
+        help="try slips in audit/_follow, or a folder in it, on the audit's small scripts alone",
+    )
     given = parser.parse_args()
+    if given.scripts and not all(room.startswith("audit/_follow") for room in given.rooms or [""]):
+        parser.error("--scripts is for audit/_follow and folders in it")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its children end, its copy goes
     trials.load_ahead()
     rows = ["| room | places | slips | noticed | time |", "| --- | ---: | ---: | ---: | ---: |"]
@@ -188,7 +212,7 @@ def main() -> int:
         # Not a TemporaryDirectory: a fork that runs the functions of an exit would take it away.
         copy = Path(tempfile.mkdtemp(prefix="mutants-")).resolve()
         try:
-            rows.append(tried(room, given, copy))
+            rows.append((read if given.scripts else tried)(room, given, copy))
         finally:
             shutil.rmtree(copy, ignore_errors=True)
     print(f"\nseed {given.seed}", *rows, sep="\n")
