@@ -120,6 +120,28 @@ def test_cross_validation_prunes_noise_and_keeps_what_matters():
     assert CARTClassifier().fit(X, y).score(X, y) > 0.97
 
 
+def test_of_many_prunings_the_first_and_the_last_are_tried():
+    """More than fifty: nothing is cut where all is true, all where nothing is."""
+    luck = np.random.default_rng(3)
+    X = np.repeat(np.arange(400.0), 12)[:, None]
+    options = {"min_samples_leaf": 1, "min_samples_split": 2}
+    each = np.repeat(luck.permutation(400).astype(float), 12)  # a level its own, twelve times
+    full = TreeRegressor(pruning=None, **options).fit(X, each)
+    assert len(full.cost_complexity_path()) > 60
+    whole = TreeRegressor(criterion="squared_error", pruning="cost_complexity", **options).fit(X, each)
+    assert whole.get_n_leaves() == full.get_n_leaves() == 400
+    X, noise = luck.normal(size=(1000, 3)), luck.integers(0, 2, 1000)
+    full = CARTClassifier(pruning=None, **options).fit(X, noise)
+    assert len(full.cost_complexity_path()) > 60
+    assert CARTClassifier(**options).fit(X, noise).get_n_leaves() == 1
+
+
+def test_one_row_is_in_one_fold_and_all_others_have_none():
+    assert CARTClassifier().fit([[1.0]], ["a"]).predict([[2.0]]).tolist() == ["a"]
+    heavy = CARTClassifier().fit([[1.0], [2.0]], ["a", "b"], sample_weight=[0, 3])
+    assert heavy.predict([[1.0]]).tolist() == ["b"]
+
+
 def test_reduced_error_prunes_noise():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(900, 4))

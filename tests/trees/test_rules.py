@@ -217,6 +217,38 @@ def test_the_subset_with_the_shortest_message(seed):
     assert length(found) == pytest.approx(best, abs=1e-9)
 
 
+def test_many_rules_are_chosen_one_by_one_from_all_and_from_none():
+    """Of more than ten rules: against the same walk, written down step by step."""
+    better = set()
+    for seed in range(40):
+        luck = np.random.default_rng(seed)
+        n, count = 60, 12
+        mine = luck.random(n) < 0.4
+        masks = [(luck.random(n) < 0.3) & (mine | (luck.random(n) < 0.5)) for _ in range(count)]
+        bits = (luck.random(count) * 25).tolist()
+
+        def length(some, n=n, mine=mine, masks=masks, bits=bits):
+            hit = np.zeros(n, bool)
+            for i in some:
+                hit |= masks[i]
+            wrong, lost = (hit & ~mine).sum(), (mine & ~hit).sum()
+            own = sum(bits[i] for i in some) - math.log2(math.factorial(len(some)))
+            return exceptions(int(hit.sum()), n, int(wrong), int(lost)) + max(own, 0) / 2
+
+        ends = []
+        for some in (set(range(count)), set()):
+            while True:
+                best = min(({i} ^ some for i in range(count)), key=length)
+                if length(best) >= length(some) - 1e-9:
+                    break
+                some = best
+            ends.append(length(some))
+        found = choose_subset(masks, bits, mine, np.ones(n))
+        assert length(found) == pytest.approx(min(ends), abs=1e-9)
+        better.add(np.sign(round(ends[0] - ends[1], 6)))
+    assert better >= {-1, 1}  # either start is the better one at times
+
+
 def test_the_weather(weka):
     frame = pd.DataFrame({c["name"]: c["values"] for c in weka["weather.nominal"]["columns"]})
     X, y = frame.iloc[:, :-1], frame.iloc[:, -1]

@@ -402,6 +402,21 @@ def test_labels_of_edges_are_cut_after_six_lines():
         assert ("labeltooltip" in line) == (shown[-1].startswith("…")) == (many == 7)
 
 
+def test_that_an_answer_takes_missing_values_stays_to_be_seen_where_it_is_cut():
+    for many, gaps in ((3, True), (7, True), (7, False)):
+        names = [f"{letter * 34}" for letter in "abcdefg"[:many]]
+        X = pd.DataFrame({"z": [*names, *["z"] * 9, None] * 4})
+        y = ([0] * many + [1] * 9 + [0 if gaps else 1]) * 4
+        tree = TreeClassifier(pruning=None, nominal="subset", max_depth=1).fit(X, y)
+        (line,) = [one for one in tree.to_dot().splitlines() if "->" in one and names[0] in one]
+        shown = line.partition('label="')[2].partition('"')[0].replace("\\n", " ")
+        cut = "… or missing" if gaps else "…"
+        assert shown.endswith(cut) if many == 7 else shown.endswith("} or missing")
+        told = [t for t in tree.to_svg().split("<text ") if names[0] in t and "title" in t]
+        (label,) = [t.partition(">")[2].partition("<")[0] for t in told]
+        assert label.endswith("… or missing" if gaps else "…")
+
+
 @pytest.mark.parametrize("simplified", [True, False])
 def test_rows_that_weigh_nothing_are_none_of_those_that_rules_are_judged_by(simplified):
     """Their gaps are none either: only cases that miss a value let one pass."""

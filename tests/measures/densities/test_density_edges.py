@@ -111,7 +111,14 @@ def without(name, text):
     return f"`p` must have its parameters, got {name} without them. {text}"
 
 
+class Own(stats.rv_continuous):
+    def _pdf(self, x, c):
+        return c * x ** (c - 1)
+
+
 NO_DISTRIBUTIONS = [
+    (Own(a=0, b=1), without("an Own", "Write p(c=...).")),
+    (Own, "`p` must be a distribution, got the class Own. Write Own(...), with its parameters."),
     (stats.norm, without("scipy.stats.norm", "Write scipy.stats.norm(loc=0, scale=1).")),
     (stats.gamma, without("scipy.stats.gamma", "Write scipy.stats.gamma(a=...).")),
     (stats.binom, without("scipy.stats.binom", "Write scipy.stats.binom(n=..., p=...).")),

@@ -150,7 +150,10 @@ def is_distribution(value: object) -> TypeGuard[Distribution]:
         return False
     kind = value if isinstance(value, type) else type(value)  # a class is refused with advice
     stats = sys.modules.get("scipy.stats")
-    if stats is not None and kind.__module__.startswith("scipy.stats"):
+    if stats is not None and (
+        kind.__module__.startswith("scipy.stats")
+        or issubclass(kind, (stats.rv_continuous, stats.rv_discrete))  # a user's own
+    ):
         return True
     torch = sys.modules.get("torch.distributions")
     return torch is not None and issubclass(kind, torch.Distribution)
