@@ -128,12 +128,12 @@ def test_of_many_prunings_the_first_and_the_last_are_tried():
     each = np.repeat(luck.permutation(400).astype(float), 12)  # a level its own, twelve times
     full = TreeRegressor(pruning=None, **options).fit(X, each)
     assert len(full.cost_complexity_path()) > 60
-    whole = TreeRegressor(criterion="squared_error", pruning="cost_complexity", **options).fit(X, each)
+    whole = TreeRegressor(pruning="cost_complexity", **options).fit(X, each)
     assert whole.get_n_leaves() == full.get_n_leaves() == 400
-    X, noise = luck.normal(size=(1000, 3)), luck.integers(0, 2, 1000)
-    full = CARTClassifier(pruning=None, **options).fit(X, noise)
+    X, noise = luck.normal(size=(600, 3)), luck.normal(size=600)
+    full = TreeRegressor(pruning=None, **options).fit(X, noise)
     assert len(full.cost_complexity_path()) > 60
-    assert CARTClassifier(**options).fit(X, noise).get_n_leaves() == 1
+    assert TreeRegressor(pruning="cost_complexity", **options).fit(X, noise).get_n_leaves() == 1
 
 
 def test_one_row_is_in_one_fold_and_all_others_have_none():
