@@ -214,6 +214,11 @@ def test_symbols_past_the_limit_are_sampled(tmp_path, monkeypatch):
     assert_allclose(found["mixed"].score, exact["mixed"].score, rtol=0.08)  # its spread is 2 %
     assert_allclose(found["id"].levels, rows, rtol=0.1)
     assert found["id"].rows == rows
+    chance = rank_features(tmp_path / "old.parquet", "y", base=2, permutations=5, rng=0)
+    chance = {f.name: f for f in chance}
+    assert abs(chance["id"].adjusted) < 0.01  # ids tell every class, in whatever order
+    rows_of = {f.name: f for f in rank_features(frame, "y", base=2, permutations=5, rng=0)}
+    assert_allclose(chance["mixed"].adjusted, rows_of["mixed"].adjusted, atol=0.02)
     moved = drift(
         tmp_path / "old.parquet",
         tmp_path / "new.parquet",
