@@ -20,6 +20,7 @@ from torch import Tensor
 
 from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
+from xent.audit._run.loops import iterating, over_data
 from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.rules.shown import Printed
@@ -158,6 +159,8 @@ class Observer:
                 self.missed(f"losses of {type(first).__name__}")
             return
         user = of_user(frame)
+        if self.round is None or self.round.made:
+            self._find_loop(user)
         site = self.site(name, user)
         size = first.size(0) if first.dim() else 1
         site.calls = calls = site.calls + 1
@@ -219,7 +222,7 @@ class Observer:
         """Whether a call is the first of another pass over the data."""
         if last.round is not self.round or last.grad != grad:
             return True
-        if self.round is not None:
+        if self.round is not None and not self.round.made:
             return False
         if not grad and last.step != self.steps:
             return True
@@ -227,6 +230,10 @@ class Observer:
 
     def _new_pass(self, site: Site, grad: bool, user: FrameType) -> Pass:
         """Begin another pass over the data."""
+        one = self.round
+        if one is not None and one.made and site.last is not None and site.last.round is one:
+            one.ended = True
+            self.round = Round(made=True, loop=one.loop)
         site.last = Pass(self.round, grad, self.steps, self._callers(user.f_back))
         site.passes.append(site.last)
         if len(site.passes) > KEPT_PASSES:
@@ -304,6 +311,7 @@ class Observer:
     def begins(self, one: Round, frame: FrameType) -> None:
         """Take note of a loader that is iterated anew, and of the loop that does it."""
         user = of_user(frame)
+        one.loop = iterating(user.f_code, user.f_lineno)
         key = id(user.f_code), user.f_lasti
         if key not in self.rounds:
             self.codes.append(user.f_code)
@@ -317,9 +325,30 @@ class Observer:
         one.ended = True
         self.calls_before_end = self.calls
 
+    def _find_loop(self, frame: FrameType | None) -> None:
+        """See which loop over batches a frame is in, where no loader says it."""
+        one = self.round
+        if one is not None and one.loop is not None and one.loop.left(frame):
+            self._leave(one)
+        if self.round is None:
+            loop = over_data(frame)
+            if loop is not None:
+                self.round = Round(made=True, loop=loop)
+
+    def _leave(self, one: Round) -> None:
+        """End a round whose loop was left."""
+        one.early = True
+        self.ends(one)
+        self.round = None
+
     def line(self, text: str, frame: FrameType) -> None:
         """Take note of a line that is printed; only what comes after a pass is looked at."""
-        if self.on and self.calls == self.calls_before_end and get_ident() == self.thread:
+        if not self.on or get_ident() != self.thread:
+            return
+        one = self.round
+        if one is not None and one.loop is not None and one.loop.left(frame):
+            self._leave(one)
+        if self.calls == self.calls_before_end:
             self._unnoticed("what is printed", self._line, text, frame)
 
     def _line(self, text: str, frame: FrameType) -> None:

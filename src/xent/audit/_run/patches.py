@@ -275,7 +275,9 @@ class Patches:
                 if current is not None:
                     observer.ends(current)
                     del rounds[id(self)]
-                    open_rounds = [one for ref, one in rounds.values() if ref() is not None]
+                    open_rounds = [
+                        one for ref, one in rounds.values() if ref() is not None and not one.ended
+                    ]
                     observer.round = open_rounds[-1] if open_rounds else None
                 raise
             if current is None:

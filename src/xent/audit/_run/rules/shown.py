@@ -170,7 +170,7 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
             for step, said in ((-1, "one fewer than there are"), (1, "one more than there are"))
         ),
     ]
-    if one.value is not None and not one.grad:
+    if one.value is not None and not one.grad and not (one.round and one.round.early):
         wrongs.append(Wrong("X406", one.value, right, {"label": "", "size": "len(x)"}))
     size = one.round.size if one.round is not None else None
     if size:
@@ -203,8 +203,16 @@ def _latest(site: Site) -> Iterator[Pass]:
     """Go over the last pass of a site with gradients and the last one without, where they ended."""
     for grad in (True, False):
         one = next((each for each in reversed(site.passes) if each.grad == grad), None)
-        if one is not None and one.round is not None and one.round.ended and not one.partly:
+        if one is None or one.round is None or not one.round.ended or one.partly:
+            continue
+        if not one.round.made or _of_one_size(one):
             yield one
+
+
+def _of_one_size(one: Pass) -> bool:
+    """Whether all batches but a smaller last one have one size: so data are cut, and tasks not."""
+    sizes = one.sizes
+    return len(sizes) == 1 or (len(sizes) == 2 and one.size == min(sizes) and sizes[one.size] == 1)
 
 
 def _reach(number: re.Match[str]) -> float:
