@@ -20,10 +20,11 @@ from torch import Tensor
 
 from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
-from xent.audit._run.loops import iterating, over_data
+from xent.audit._run.own.loops import iterating, over_data
 from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.rules.shown import Printed
+from xent.audit._run.own.scalars import Scalars
 from xent.audit._run.sites import (
     FIRST_CALLS,
     ONE_CALL_IN,
@@ -70,6 +71,7 @@ class Observer:
         self.calls = 0
         self.calls_before_end = -1  # of a loader's round, the latest that ended
         self.printed = Printed()
+        self.scalars = Scalars(self)
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
         self.optimisers: set[int] = set()
         self.modes = Modes()
@@ -189,6 +191,8 @@ class Observer:
         if last is None or self._begins(last, size, grad):
             last = self._new_pass(site, grad, user)
         self._add(last, size, weight, value)
+        if value is not None and self.round is not None:
+            self.scalars.loss(site, value, size, weight)
         if self.modes.watched:
             self.modes.at_loss(site, grad, self.steps)
         if grad:
@@ -202,6 +206,15 @@ class Observer:
                 self._look(site, LossCall(name, every, result, "", self.entered), value)
         if self.limit is not None and not self.steps and calls - site.with_grad > self.limit:
             self.stop()
+
+    def add_to_pass(
+        self, site: Site, user: FrameType, size: int, weight: int, value: float
+    ) -> None:
+        """Add a number of a batch to the pass of a line of one's own."""
+        last, grad = site.last, torch.is_grad_enabled()
+        if last is None or self._begins(last, size, grad):
+            last = self._new_pass(site, grad, user)
+        self._add(last, size, weight, value)
 
     def _add(self, last: Pass, size: int, weight: int, value: float | None) -> None:
         last.size, last.value = size, value
@@ -323,7 +336,22 @@ class Observer:
     def ends(self, one: Round) -> None:
         """Take note of a loader that has no batch left."""
         one.ended = True
-        self.calls_before_end = self.calls
+        self.calls_before_end = self.calls + self.scalars.calls
+        self.scalars.begins()
+
+    def drawn(self, one: Round, rows: int | None) -> None:
+        """Take note of a batch that a loader gives."""
+        self.round, one.rows = one, rows
+        self.scalars.begins()
+
+    def in_a_round(self, frame: FrameType) -> bool:
+        """Whether a frame works on a batch; a loop that was left is ended."""
+        one = self.round
+        if one is None or one.made:
+            self._find_loop(of_user(frame))
+        elif one.loop is not None and one.loop.left(frame):
+            self._leave(one)
+        return self.round is not None
 
     def _find_loop(self, frame: FrameType | None) -> None:
         """See which loop over batches a frame is in, where no loader says it."""
@@ -348,7 +376,7 @@ class Observer:
         one = self.round
         if one is not None and one.loop is not None and one.loop.left(frame):
             self._leave(one)
-        if self.calls == self.calls_before_end:
+        if self.calls + self.scalars.calls == self.calls_before_end:
             self._unnoticed("what is printed", self._line, text, frame)
 
     def _line(self, text: str, frame: FrameType) -> None:
@@ -356,7 +384,8 @@ class Observer:
         while user.f_code.co_name == "write" and user.f_back is not None:
             user = of_user(user.f_back)  # a stream of the script's own
         place = location(user.f_code, user.f_lasti, user.f_lineno)
-        self.printed.line(text, place, self.sites.values(), self.calls)
+        sites = [*self.sites.values(), *self.scalars.losses()]
+        self.printed.line(text, place, sites, self.calls_before_end)
 
     # ------------------------------------------------------------------ the rest of a step
 
@@ -383,6 +412,16 @@ class Observer:
         if get_ident() == self.thread and (self.sampled or not graph):
             self._unnoticed(name, self.modes.layer, name, training, graph, frame)
 
+    def reduced(self, kind: str, entries: Tensor, result: Tensor, frame: FrameType) -> None:
+        """Take note of a mean or a sum of all entries of a tensor."""
+        if get_ident() == self.thread:
+            self._unnoticed(kind, self.scalars.reduced, kind, entries, result, frame)
+
+    def read(self, result: Tensor, frame: FrameType) -> None:
+        """Take note of a number that the script reads."""
+        if get_ident() == self.thread:
+            self._unnoticed("a number", self.scalars.read, result, frame)
+
     def backward(self, root: object, frame: FrameType) -> None:
         """Take note of a backward pass that begins."""
         if self.sampled:
@@ -394,6 +433,7 @@ class Observer:
         if not root.dim():
             value = root.item()
             self.micro.backward(value)
+            self.scalars.backward(value)
             if not math.isfinite(value):
                 self._broken_root(root, value, frame)
 

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from xent._optional import torch_alone_after_fork
 from xent.audit._run.observer import Observer
+from xent.audit._run.own.members import Members
 from xent.audit._run.rules.reductions import ORIGINALS, SILENCE
 from xent.audit._run.sites import Round
 from xent.audit._run.torch_private import (
@@ -181,6 +182,16 @@ _WATCHERS = tuple(
 )
 
 
+def rows_of(batch: Any, deep: int = 2) -> int | None:
+    """Return how many rows the first tensor of a batch has."""
+    if isinstance(batch, Tensor):
+        return batch.size(0) if batch.dim() else None
+    parts = batch.values() if isinstance(batch, dict) else batch
+    if deep and isinstance(batch, dict | list | tuple):
+        return next((rows for one in parts if (rows := rows_of(one, deep - 1)) is not None), None)
+    return None
+
+
 class _Warnings:
     """The module `warnings` for watched functions: a watcher's frame is no frame of the script."""
 
@@ -216,6 +227,7 @@ class Patches:
         self.places: list[tuple[Any, str, Any, Any]] = []
         self.handles: list[Any] = []
         self.streams: list[tuple[Any, Watched]] = []
+        self.members = Members(observer)
 
     def put(self) -> None:
         """Set every watcher, wherever a loaded module holds the function."""
@@ -236,6 +248,7 @@ class Patches:
             swaps[guess] = axis_watcher(observer, guess)
         self._swap(swaps)
         self._set(functional, "warnings", _Warnings())
+        self.members.put()
         self._watch_loaders()
         self._watch_optimisers()
         self._watch_processes()
@@ -284,7 +297,7 @@ class Patches:
                 current = Round(*loader_sizes(self))
                 rounds[id(self)] = weakref.ref(self), current
                 observer.begins(current, sys._getframe())
-            observer.round = current
+            observer.drawn(current, rows_of(batch))
             return batch
 
         self._set(iterator, "__next__", functools.update_wrapper(watched, original))
@@ -346,7 +359,8 @@ class Patches:
         for stream, watcher in self.streams:
             if stream.__dict__.get("write") is watcher:
                 del stream.write
-        back = {id(new): old for _, _, old, new in self.places if callable(new)}
+        back = self.members.take_away()
+        back |= {id(new): old for _, _, old, new in self.places if callable(new)}
         for holder, name, old, new in reversed(self.places):
             if holder.__dict__.get(name) is new:
                 setattr(holder, name, old)

@@ -276,8 +276,16 @@ class _Joined:
             if one.rule in ADDED_UP and one.level != "note"
         ]
         for shown, wrong in self.observer.printed.wrongs():
-            if not any(shown.site in self._about(one) for one in told):
+            if not any(self._tells_of(one, shown.site) for one in told):
                 self._add(wrong.rule, shown.place, None, shown.seen, wrong.facts)
+
+    def _tells_of(self, one: Finding, site: Site) -> bool:
+        """Whether a finding of reading is about a site, or about a loss that is part of its."""
+        about = self._about(one)
+        if site in about or any(part in about for part in self.observer.scalars.parts_of(site)):
+            return True
+        wanted = self._wanted(one)
+        return site.name == "own" and (wanted(site.place) or site.calls_from(wanted))
 
     def _add(
         self,

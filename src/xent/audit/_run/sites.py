@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from xent.audit._run.frames import Location
-from xent.audit._run.loops import Loop
+from xent.audit._run.own.loops import Loop
 
 FIRST_CALLS = 20  # calls of a site that are looked at in full
 ONE_CALL_IN = 100  # and then one in so many

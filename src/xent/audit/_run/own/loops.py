@@ -84,7 +84,6 @@ def _in_code(code: CodeType) -> list[_For]:
     return [one for one in _loops(code.co_filename) if one.owner == owner]
 
 
-@lru_cache(256)
 def iterating(code: CodeType, line: int) -> Loop | None:
     """Return the loop whose header is at a line."""
     for one in _in_code(code):
@@ -93,7 +92,6 @@ def iterating(code: CodeType, line: int) -> Loop | None:
     return None
 
 
-@lru_cache(256)
 def around(code: CodeType, line: int) -> Loop | None:
     """Return the innermost loop that a line is in."""
     found = [one for one in _in_code(code) if one.first <= line <= one.last]
