@@ -20,11 +20,11 @@ from torch import Tensor
 
 from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
-from xent.audit._run.own.loops import iterating, over_data
+from xent.audit._run.own.rounds import KEPT_PASSES, Rounds
+from xent.audit._run.own.scalars import Scalars
 from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.rules.shown import Printed
-from xent.audit._run.own.scalars import Scalars
 from xent.audit._run.sites import (
     FIRST_CALLS,
     ONE_CALL_IN,
@@ -42,17 +42,17 @@ from xent.audit._run.torch_private import (
     unseen,
 )
 
-KEPT_PASSES = 32
 KEPT_WAYS, DEEPEST = 256, 32  # ways that calls lead to a loss, and calls of one
 ONE_STEP_IN = 25  # after the first twenty
 MOST_NATS = 700.0  # exp of more is no number
 PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
 
 
-class Observer:
+class Observer(Rounds):
     """The state of one run that is watched; it follows the thread that made it."""
 
     def __init__(self, steps: int | None = None) -> None:
+        super().__init__(Scalars(self))
         self.on = True
         self.limit = steps
         self.thread = get_ident()
@@ -60,18 +60,13 @@ class Observer:
         self.not_followed: dict[str, None] = {}
         self.entered: list[Entered] = []
         self.between = False  # a loss was computed since the last embedding
-        self.round: Round | None = None
-        self.rounds: dict[tuple[int, int], tuple[Location, list[Round]]] = {}  # by their loops
         self.steps = 0
         self.sampled = True  # this step is looked at; of the others only what has another shape
         self.passes = 0  # losses of this step that may still be passed over
         self.a_step = 0  # losses with a graph that a step has
         self.of_step = 0  # that this one has had, where it is looked at
         self.latest: dict[str, tuple[torch.Size, CodeType, int]] = {}  # shape and caller of a loss
-        self.calls = 0
-        self.calls_before_end = -1  # of a loader's round, the latest that ended
         self.printed = Printed()
-        self.scalars = Scalars(self)
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
         self.optimisers: set[int] = set()
         self.modes = Modes()
@@ -80,7 +75,6 @@ class Observer:
         self.ways: dict[
             tuple[tuple[int, int], ...], tuple[Location, ...]
         ] = {}  # calls that lead to
-        self.codes: list[CodeType] = []  # kept, so that their ids stay their own
 
     # ------------------------------------------------------------------ what cannot be seen
 
@@ -162,7 +156,7 @@ class Observer:
             return
         user = of_user(frame)
         if self.round is None or self.round.made:
-            self._find_loop(user)
+            self.find_loop(user)
         site = self.site(name, user)
         size = first.size(0) if first.dim() else 1
         site.calls = calls = site.calls + 1
@@ -319,63 +313,13 @@ class Observer:
         with unseen():
             judges.refused(site, name, options, error)
 
-    # ------------------------------------------------------------------ rounds of loaders
-
-    def begins(self, one: Round, frame: FrameType) -> None:
-        """Take note of a loader that is iterated anew, and of the loop that does it."""
-        user = of_user(frame)
-        one.loop = iterating(user.f_code, user.f_lineno)
-        key = id(user.f_code), user.f_lasti
-        if key not in self.rounds:
-            self.codes.append(user.f_code)
-            self.rounds[key] = location(user.f_code, user.f_lasti, user.f_lineno), []
-        kept = self.rounds[key][1]
-        if len(kept) < KEPT_PASSES:
-            kept.append(one)
-
-    def ends(self, one: Round) -> None:
-        """Take note of a loader that has no batch left."""
-        one.ended = True
-        self.calls_before_end = self.calls + self.scalars.calls
-        self.scalars.begins()
-
-    def drawn(self, one: Round, rows: int | None) -> None:
-        """Take note of a batch that a loader gives."""
-        self.round, one.rows = one, rows
-        self.scalars.begins()
-
-    def in_a_round(self, frame: FrameType) -> bool:
-        """Whether a frame works on a batch; a loop that was left is ended."""
-        one = self.round
-        if one is None or one.made:
-            self._find_loop(of_user(frame))
-        elif one.loop is not None and one.loop.left(frame):
-            self._leave(one)
-        return self.round is not None
-
-    def _find_loop(self, frame: FrameType | None) -> None:
-        """See which loop over batches a frame is in, where no loader says it."""
-        one = self.round
-        if one is not None and one.loop is not None and one.loop.left(frame):
-            self._leave(one)
-        if self.round is None:
-            loop = over_data(frame)
-            if loop is not None:
-                self.round = Round(made=True, loop=loop)
-
-    def _leave(self, one: Round) -> None:
-        """End a round whose loop was left."""
-        one.early = True
-        self.ends(one)
-        self.round = None
+    # ------------------------------------------------------------------ what is printed
 
     def line(self, text: str, frame: FrameType) -> None:
         """Take note of a line that is printed; only what comes after a pass is looked at."""
         if not self.on or get_ident() != self.thread:
             return
-        one = self.round
-        if one is not None and one.loop is not None and one.loop.left(frame):
-            self._leave(one)
+        self.leave_behind(frame)
         if self.calls + self.scalars.calls == self.calls_before_end:
             self._unnoticed("what is printed", self._line, text, frame)
 

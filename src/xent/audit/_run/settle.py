@@ -77,6 +77,7 @@ class _Joined:
         self.folder = folder
         self.files = {str(path): source.shown for path, source in read_files.sources.items()}
         self.sites = list(observer.sites.values())
+        self.own = list(observer.scalars.losses())
         self.told: set[tuple[int, str]] = set()  # site and rule that reading found already
         self._forget_libraries()
 
@@ -109,7 +110,7 @@ class _Joined:
             if one.rule in MODES:
                 continue
             about = self._about(one)
-            if one.rule == "X407" and self._printed_right(one):
+            if (one.rule == "X407" and self._printed_right(one)) or self._own_is_right(one):
                 del self.reading.found[key]
                 continue
             if one.supposed in ("sizes", "loss") and not self._seen(one, about):
@@ -251,6 +252,15 @@ class _Joined:
         """Whether the line of a finding prints what is right."""
         line = self._file(one), one.line, one.line
         return any(_at(place, line) for place in self.observer.printed.right)
+
+    def _own_is_right(self, one: Finding) -> bool:
+        """Whether an average of one's own arithmetic was printed as it should be."""
+        wanted = self._wanted(one)
+        return one.rule in AVERAGES and any(
+            shown_right(self._passes(one, site))
+            for site in self.own
+            if wanted(site.place) or site.calls_from(wanted)
+        )
 
     # ------------------------------------------------------------------ what the run saw
 
@@ -400,6 +410,11 @@ class _Joined:
             lines = range(site.place.line, site.place.last + 1)
             if not any(p == path and at in lines for p, at, _ in self.reading.sites):
                 self.reading.sites.add((path, site.place.line, site.place.column))
+        for site in self.own:
+            if not self.observer.scalars.parts_of(site):
+                self.reading.sites.add(
+                    (self.shown(site.place.file), site.place.line, site.place.column)
+                )
         more = len(not_reached) - UNREACHED
         # Losses of xent are read, and not watched: a line may have run with one.
         ours = any("xent.losses" in source.text for source in self.reading.sources.values())

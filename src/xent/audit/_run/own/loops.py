@@ -69,9 +69,8 @@ def _loops(file: str) -> tuple[_For, ...]:
 
 def _of_data(node: ast.For) -> bool:
     """Whether a header speaks of batches, or counts in steps of a size."""
-    count = node.iter
-    if isinstance(count, ast.Call) and isinstance(count.func, ast.Name) and count.func.id == "range":
-        if len(count.args) == 3:
+    match node.iter:
+        case ast.Call(func=ast.Name(id="range"), args=[_, _, _]):
             return True
     header = f"{ast.unparse(node.target)} in {ast.unparse(node.iter)}"
     return bool(OF_DATA.search(header)) and not NOT_OF_DATA.search(header)

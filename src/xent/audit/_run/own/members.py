@@ -75,7 +75,7 @@ class _Function:
         watcher, original = self.observer, self.original
         if is_compiling() or not watcher.on:
             return original(*args, **kwargs)
-        tensor = args[0] if args else kwargs.get("input")
+        tensor: Any = args[0] if args else kwargs.get("input")
         if type(tensor) not in PLAIN_TENSORS:
             self.give_up()  # it may be a tracer's, which asks what function it was
             return original(*args, **kwargs)

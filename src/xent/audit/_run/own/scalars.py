@@ -267,7 +267,7 @@ def _place(user: FrameType) -> Key:
 
 
 def _proven(own: Own) -> bool:
-    """Whether the first axis followed batches of unlike sizes, and held no share of what is right."""
+    """Whether the first axis followed batches of unlike sizes; shares of right answers do not."""
     return not own.strays and not own.bits and len(own.sizes) > 1
 
 
