@@ -22,7 +22,7 @@ from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
 from xent.audit._run.own.rounds import KEPT_PASSES, Rounds
 from xent.audit._run.own.scalars import Scalars
-from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
+from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions, targets
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.rules.shown import Printed
 from xent.audit._run.sites import (
@@ -359,7 +359,15 @@ class Observer(Rounds):
     def reduced(self, kind: str, entries: Tensor, result: Tensor, frame: FrameType) -> None:
         """Take note of a mean or a sum of all entries of a tensor."""
         if get_ident() == self.thread:
+            if entries.requires_grad and entries.dim() == 2 and self.follows(entries):
+                self._unnoticed(kind, self._differences, entries, frame)
             self._unnoticed(kind, self.scalars.reduced, kind, entries, result, frame)
+
+    def _differences(self, entries: Tensor, frame: FrameType) -> None:
+        with unseen():
+            shapes = targets.crossed(entries)
+        if shapes is not None:
+            targets.broadcast_by_hand(self.site("own", frame), *shapes)
 
     def read(self, result: Tensor, frame: FrameType) -> None:
         """Take note of a number that the script reads."""
