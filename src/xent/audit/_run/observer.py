@@ -280,10 +280,11 @@ class Observer(Rounds):
 
     def _look(self, site: Site, call: LossCall, value: float | None) -> None:
         call.reduction = reductions.named(call.options)
+        kind = "mean" if call.reduction == "batchmean" else call.reduction
         if site.looked == 1:
-            site.reductions[reductions.real(call) or call.reduction] += 1
+            site.reductions[reductions.real(call) or kind] += 1
         else:
-            site.reductions[call.reduction] += 1
+            site.reductions[kind] += 1
         judges.judge(site, call, self.failed)
         broken = numerics.broken(site, call, value)
         if broken is not None:

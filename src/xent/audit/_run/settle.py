@@ -234,7 +234,7 @@ class _Joined:
             if one.rule == "X402":
                 one = self._by_steps(one, site)
             wrong, seen = self._quantified(one, site)
-            if one.supposed in ("loss", "part"):
+            if one.supposed in ("loss", "part") or self._is_part(site):
                 seen = seen.partition(";")[0]  # of the loss in it, not of all that was added
             if wrong is False and one.seen is None:
                 return None
@@ -252,6 +252,10 @@ class _Joined:
         """Whether the line of a finding prints what is right."""
         line = self._file(one), one.line, one.line
         return any(_at(place, line) for place in self.observer.printed.right)
+
+    def _is_part(self, site: Site) -> bool:
+        """Whether a loss is added to others before it is read."""
+        return any(site in self.observer.scalars.parts_of(own) for own in self.own)
 
     def _own_is_right(self, one: Finding) -> bool:
         """Whether an average of one's own arithmetic was printed as it should be."""

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, permutations
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,6 +60,7 @@ class Own:
     strays: bool = False  # the first axis did not follow the batch
     bits: bool = True  # all entries were 0 and 1: a share of what is right
     calls: int = 0
+    ratios: set[tuple[Key, Key]] = field(default_factory=set)  # sums whose ratio it is
     trained: bool = False  # backward began from it
     value: float = 0.0
     batches: list[tuple[float, int, dict[Key, Part]]] = field(default_factory=list)
@@ -117,7 +118,9 @@ class Scalars:
         own.sizes.add(size)
         own.calls += 1
         if own.bits and own.calls <= LOOKED_AT:
-            own.bits = bool(((entries == 0) | (entries == 1)).all())
+            own.bits = not entries.is_floating_point() or bool(
+                ((entries == 0) | (entries == 1)).all()
+            )
         own.value = value = _value(result)
         self.sources[key] = own
         self.parts[key] = Part(value, size, entries.numel())
@@ -125,7 +128,7 @@ class Scalars:
 
     def read(self, result: Tensor, frame: FrameType) -> None:
         """Take a number that the script reads."""
-        if not self._follows(result, result, frame):
+        if not result.is_floating_point() or not self._follows(result, result, frame):
             return
         value = _value(result)
         if value in self.read_now:
@@ -142,9 +145,32 @@ class Scalars:
         size = (one.rows if one is not None else None) or next(iter(self.parts.values())).size
         own.value = value
         own.trained = own.trained or value in self.roots
+        ratios = self._ratios(value)
+        own.ratios = ratios if not own.batches else own.ratios & ratios
+        terms = size
+        if own.ratios:
+            (_, divisor), *_ = own.ratios
+            terms = round(self.parts[divisor].value)
         if len(own.batches) < KEPT_BATCHES:
             own.batches.append((value, size, dict(self.parts)))
-        self._add(own, user, value, size, size)
+        self._add(own, user, value, size, terms)
+
+    def _ratios(self, value: float) -> set[tuple[Key, Key]]:
+        """Return the pairs of sums whose ratio a number is: a mean over what a mask leaves."""
+        sums = [
+            (key, self.parts[key].value)
+            for key, source in self.sources.items()
+            if key in self.parts and isinstance(source, Own) and source.kind == "sum"
+        ]
+        return {
+            (key, other)
+            for (key, whole), (other, count) in permutations(sums[:MOST_PARTS], 2)
+            if count >= 1 and not self._counts(key) and _alike(abs(value), abs(whole) / count)
+        }
+
+    def _counts(self, key: Key) -> bool:
+        source = self.sources[key]
+        return isinstance(source, Own) and source.bits
 
     def backward(self, value: float) -> None:
         """Take the number from which backward begins."""
@@ -157,7 +183,7 @@ class Scalars:
     def _follows(self, entries: Tensor, result: Tensor, frame: FrameType) -> bool:
         """Whether a number is one of a batch that is looked at."""
         watcher = self.observer
-        if not result.is_cpu or not result.is_floating_point() or not entries.numel():
+        if not result.is_cpu or not entries.numel() or result.is_complex():
             return False
         if not watcher.in_a_round(frame) or not watcher.follows(result):
             return False
@@ -214,6 +240,8 @@ class Scalars:
         batches = own.batches
         if len(batches) < 2 or {size for _, size, _ in batches} == {1}:
             return ""
+        if own.ratios:
+            return "mean" if len({size for _, size, _ in batches}) > 1 else ""
         means: dict[Key, list[float]] = {}
         sums: dict[Key, list[float]] = {}
         for key in batches[0][2]:

@@ -71,21 +71,27 @@ class Printed:
         since, first = self.latest.get(place, (calls, 0))
         first = first if since == calls else 0
         self.latest[place] = calls, first + len(numbers)
+        compared = []
         for site in sites if numbers else ():
             if len(site.reductions) == 1 and site.reductions.keys() <= {"mean", "sum"}:
                 for one in _latest(site):
                     if one.printed.setdefault(place, calls) == calls:  # and not an older pass
-                        self._compare(numbers, first, place, site, one)
+                        compared.append((site, one, *averages(one, "sum" in site.reductions)))
+        rights = [value for *_, right, _ in compared for value in right]
+        for each in compared:
+            self._compare(numbers, first, place, rights, *each)
 
     def _compare(
         self,
         numbers: list[tuple[float, float]],
         first: int,
         place: Location,
+        right_of_any: list[float],
         site: Site,
         one: Pass,
+        rights: list[float],
+        wrongs: list[Wrong],
     ) -> None:
-        rights, wrongs = averages(one, "sum" in site.reductions)
         for at, (value, reach) in enumerate(numbers, first):
             told = [
                 (which, wrong)
@@ -97,6 +103,7 @@ class Printed:
                     one.shown_right = True
                     self.right.add(place)
                 continue
+            right = any(abs(value - right) <= reach for right in right_of_any)
             for which, wrong in told:
                 if wrong.rule == "X402" and one.trains:
                     continue  # the model changes meanwhile: it is what one shows
@@ -104,7 +111,7 @@ class Printed:
                     (place, at, id(site), one.grad, which), Shown(place, site)
                 )
                 shown.told += 1
-                if abs(value - wrong.value) <= reach:
+                if abs(value - wrong.value) <= reach and not right:
                     one.shown_wrong = True
                     shown.found += 1
                     shown.chance *= min(1.0, 2 * reach / abs(value))
