@@ -77,7 +77,7 @@ class _Joined:
         self.folder = folder
         self.files = {str(path): source.shown for path, source in read_files.sources.items()}
         self.sites = list(observer.sites.values())
-        self.own = list(observer.scalars.losses())
+        self.own = [site for site in observer.scalars.losses() if site.named]
         self.told: set[tuple[int, str]] = set()  # site and rule that reading found already
         self._forget_libraries()
 
@@ -290,7 +290,12 @@ class _Joined:
             if one.rule in ADDED_UP and one.level != "note"
         ]
         for shown, wrong in self.observer.printed.wrongs():
-            if not any(self._tells_of(one, shown.site) for one in told):
+            place = shown.place
+            stands = any(
+                one.rule == wrong.rule and _at(place, (self._file(one), one.line, one.line))
+                for one in told
+            )
+            if not stands and not any(self._tells_of(one, shown.site) for one in told):
                 self._add(wrong.rule, shown.place, None, shown.seen, wrong.facts)
 
     def _tells_of(self, one: Finding, site: Site) -> bool:

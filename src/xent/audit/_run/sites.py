@@ -174,6 +174,7 @@ class Site:
     size: int = -1  # of the last batch
     with_grad: int = 0
     squeezed: bool = False  # an autoencoder: its targets are what it was given
+    named: bool = True  # it is known for a loss, or its line calls it one
     ends: dict[int, set[int]] = field(default_factory=dict)  # of rows that come one by one
 
     def calls_from(self, wanted: Callable[[Location], bool]) -> bool:

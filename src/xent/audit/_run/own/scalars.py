@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import linecache
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from xent.audit._run.frames import Location, location, locations, of_user
-from xent.audit._run.rules.shown import OF_A_LOSS
+from xent.audit._run.rules.shown import OF_A_LOSS, OF_A_METRIC
 from xent.audit._run.sites import Site
 
 if TYPE_CHECKING:
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
 
     from xent.audit._run.observer import Observer
 
-OF_A_METRIC = re.compile(
-    r"\b(?!\w*loss)\w*(?:acc(?!um|ount|ess|ept)|metric|score|dice|iou|psnr|ssim|correct|f1)",
-    re.IGNORECASE,
-)
 KEPT_BATCHES = 64  # of which the parts of a number are kept
 MOST_PARTS = 6
 MOST_TOGETHER = 4
@@ -215,14 +210,16 @@ class Scalars:
     # ------------------------------------------------------------------ what it was
 
     def losses(self) -> Iterator[Site]:
-        """Go over the lines whose numbers are losses, and means or sums over batches."""
+        """Go over the lines whose numbers are no metrics, and means or sums over batches."""
         for own in self.own.values():
             known = len(own.batches) if not own.kind else own.calls
             if known != own.judged:
                 own.judged = known
                 kind = self._kind(own) if not own.kind else own.kind if _proven(own) else ""
                 own.site.reductions = Counter([kind] if kind else [])
-            if own.site.reductions and (own.trained or _of_a_loss(own.site)):
+            speaks = _of_a_loss(own.site)
+            own.site.named = own.trained or bool(speaks)
+            if own.site.reductions and (own.trained or speaks is not False):
                 yield own.site
 
     def parts_of(self, site: Site) -> list[Site]:
@@ -306,12 +303,12 @@ def _kind_of(source: Site | Own) -> str:
     return kinds[0] if len(kinds) == 1 and kinds[0] in ("mean", "sum") else ""
 
 
-def _of_a_loss(site: Site) -> bool:
-    """Whether a line, its function or the line that calls it speaks of a loss, not of a metric."""
+def _of_a_loss(site: Site) -> bool | None:
+    """Whether a line, its function or its caller speaks of a loss; False if of a metric."""
     here = f"{_code(site.place)} {site.place.function}"
     if OF_A_METRIC.search(here):
         return False
-    return bool(OF_A_LOSS.search(here + " ".join(map(_code, site.callers[:1]))))
+    return bool(OF_A_LOSS.search(here + " ".join(map(_code, site.callers[:1])))) or None
 
 
 def _code(place: Location) -> str:

@@ -23,6 +23,10 @@ PRINTED_NUMBER = re.compile(r"(?<![\w.])-?\d+\.(\d+)(?:e([-+]?\d+))?(?!\w|\.\d)"
 OF_A_LOSS = re.compile(
     r"loss|nll|\bb?ce\b|elbo|perplexity|ppl|cost|error|mse|entropy|\bbits|\bnats", re.IGNORECASE
 )
+OF_A_METRIC = re.compile(
+    r"\b(?!\w*loss)\w*(?:acc(?!um|ount|ess|ept)|metric|score|dice|iou|psnr|ssim|correct|f1)",
+    re.IGNORECASE,
+)
 OF_FLOAT32 = 2e-6  # how far off a sum of a few numbers may be, relatively
 MOST_CHANCE = 3e-4  # that the digits agree by chance, in all passes
 MOST_LINES = 100  # of one place
@@ -35,6 +39,14 @@ class Wrong(NamedTuple):
     value: float
     right: float
     facts: dict[str, str]
+
+
+class Number(NamedTuple):
+    """A number of a printed line."""
+
+    value: float
+    reach: float  # how far off what was rounded to its digits may be
+    named: bool  # the words in front of it speak of a loss
 
 
 @dataclass(slots=True)
@@ -67,7 +79,10 @@ class Printed:
         self.lines[place] += 1
         if self.lines[place] > MOST_LINES or not _of_a_loss(text, place):
             return
-        numbers = [(float(one[0]), _reach(one)) for one in PRINTED_NUMBER.finditer(text)]
+        numbers, before = [], 0
+        for found in PRINTED_NUMBER.finditer(text):
+            label, before = text[before : found.start()], found.end()
+            numbers.append(Number(float(found[0]), _reach(found), _names_a_loss(label)))
         since, first = self.latest.get(place, (calls, 0))
         first = first if since == calls else 0
         self.latest[place] = calls, first + len(numbers)
@@ -83,7 +98,7 @@ class Printed:
 
     def _compare(
         self,
-        numbers: list[tuple[float, float]],
+        numbers: list[Number],
         first: int,
         place: Location,
         right_of_any: list[float],
@@ -92,7 +107,9 @@ class Printed:
         rights: list[float],
         wrongs: list[Wrong],
     ) -> None:
-        for at, (value, reach) in enumerate(numbers, first):
+        for at, (value, reach, named) in enumerate(numbers, first):
+            if not site.named and not named:
+                continue  # its neighbour on the line is called a loss, and it is not
             told = [
                 (which, wrong)
                 for which, wrong in enumerate(wrongs)
@@ -226,6 +243,11 @@ def _reach(number: re.Match[str]) -> float:
     """Return how far a number may be from what was rounded to its digits."""
     half = 0.501 * 10.0 ** (int(number[2] or 0) - len(number[1]))
     return max(half, OF_FLOAT32 * abs(float(number[0])))
+
+
+def _names_a_loss(label: str) -> bool:
+    """Whether the words between two numbers of a line are the name of a loss."""
+    return bool(OF_A_LOSS.search(label)) and not OF_A_METRIC.search(label)
 
 
 def _of_a_loss(text: str, place: Location) -> bool:
