@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 import sys
 import warnings
@@ -166,6 +167,25 @@ def line_watcher(told: Callable[[str, FrameType], None], write: Watched) -> Watc
         return written
 
     return watched
+
+
+def record_watcher(told: Callable[[str, FrameType], None], original: Watched) -> Watched:
+    """Return a `Logger.callHandlers` that hands on what goes to files alone."""
+
+    def watched(logger: logging.Logger, record: logging.LogRecord) -> None:
+        original(logger, record)
+        handlers, one = [], cast(Any, logger)
+        while one is not None:
+            handlers += [each for each in one.handlers if each.level <= record.levelno]
+            one = one.parent if one.propagate else None
+        if handlers and all(isinstance(each, logging.FileHandler) for each in handlers):
+            try:
+                text = record.getMessage()
+            except Exception:
+                return  # the handlers have said so
+            told(text, sys._getframe(1))
+
+    return functools.update_wrapper(watched, original)
 
 
 def _as(watched: Watched, original: Watched, scripted: Callable[[], Watched]) -> Watched:
@@ -349,6 +369,8 @@ class Patches:
                 watcher = line_watcher(self.observer.line, stream.write)
                 stream.__dict__["write"] = watcher
                 self.streams.append((stream, watcher))
+        call = logging.Logger.callHandlers
+        self._set(logging.Logger, "callHandlers", record_watcher(self.observer.line, call))
 
     def take_away(self) -> None:
         """Put everything back, in modules that were imported since as well."""

@@ -27,6 +27,9 @@ OF_A_METRIC = re.compile(
     r"\b(?!\w*loss)\w*(?:acc(?!um|ount|ess|ept)|metric|score|dice|iou|psnr|ssim|correct|f1)",
     re.IGNORECASE,
 )
+OF_AN_AVERAGE = re.compile(r"\w*(?<![a-z])(?:av(?:g|erage)d?|mean)(?![a-z])\w*", re.IGNORECASE)
+NAMED_AVERAGE = re.compile(r"(?<![.\w])\w*(?:avg|average)\w*\b(?!\()", re.IGNORECASE)
+OF_A_SUM = re.compile(r"sum|total|running", re.IGNORECASE)
 OF_FLOAT32 = 2e-6  # how far off a sum of a few numbers may be, relatively
 MOST_CHANCE = 3e-4  # that the digits agree by chance, in all passes
 MOST_LINES = 100  # of one place
@@ -47,6 +50,7 @@ class Number(NamedTuple):
     value: float
     reach: float  # how far off what was rounded to its digits may be
     named: bool  # the words in front of it speak of a loss
+    average: str  # the word by which it is called an average
 
 
 @dataclass(slots=True)
@@ -82,7 +86,11 @@ class Printed:
         numbers, before = [], 0
         for found in PRINTED_NUMBER.finditer(text):
             label, before = text[before : found.start()], found.end()
-            numbers.append(Number(float(found[0]), _reach(found), _names_a_loss(label)))
+            average = OF_AN_AVERAGE.search(label)
+            called = average[0] if average is not None and not OF_A_SUM.search(label) else ""
+            numbers.append(Number(float(found[0]), _reach(found), _names_a_loss(label), called))
+        if len(numbers) == 1 and not numbers[0].average:
+            numbers = [numbers[0]._replace(average=_average(text, place))]
         since, first = self.latest.get(place, (calls, 0))
         first = first if since == calls else 0
         self.latest[place] = calls, first + len(numbers)
@@ -107,7 +115,7 @@ class Printed:
         rights: list[float],
         wrongs: list[Wrong],
     ) -> None:
-        for at, (value, reach, named) in enumerate(numbers, first):
+        for at, (value, reach, named, average) in enumerate(numbers, first):
             if not site.named and not named:
                 continue  # its neighbour on the line is called a loss, and it is not
             told = [
@@ -124,6 +132,8 @@ class Printed:
             for which, wrong in told:
                 if wrong.rule == "X402" and one.trains:
                     continue  # the model changes meanwhile: it is what one shows
+                if wrong.rule == "X404" and not average:
+                    continue  # it says that it is a sum, or nothing
                 shown = self.numbers.setdefault(
                     (place, at, id(site), one.grad, which), Shown(place, site)
                 )
@@ -134,6 +144,8 @@ class Printed:
                     shown.chance *= min(1.0, 2 * reach / abs(value))
                     pair = apart(wrong.value, wrong.right)
                     shown.wrong = wrong
+                    if wrong.rule == "X404":
+                        shown.wrong = wrong._replace(facts={"label": f"`{average}`"})
                     shown.seen = f"{sizes(one.sizes)}; shown {pair[0]}, right {pair[1]}"
 
     def wrongs(self) -> Iterator[tuple[Shown, Wrong]]:
@@ -204,6 +216,7 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
             "fix": "divide by the number of samples: len(loader.dataset)",
         }
         wrongs.append(Wrong("X403", by_samples / (batches * size), right, said))
+    wrongs.append(Wrong("X404", total, right, {}))
     mean = sum(cell.exponentials for *_, cell in cells) / batches
     perplexity = _perplexity(right)
     if math.isfinite(mean) and math.isfinite(perplexity):
@@ -243,6 +256,13 @@ def _reach(number: re.Match[str]) -> float:
     """Return how far a number may be from what was rounded to its digits."""
     half = 0.501 * 10.0 ** (int(number[2] or 0) - len(number[1]))
     return max(half, OF_FLOAT32 * abs(float(number[0])))
+
+
+def _average(text: str, place: Location) -> str:
+    """Return the word by which a line of one number, or its code, calls it an average."""
+    code = "".join(linecache.getlines(place.file)[place.line - 1 : place.last])
+    found = NAMED_AVERAGE.search(code)
+    return found[0] if found is not None and not OF_A_SUM.search(text + code) else ""
 
 
 def _names_a_loss(label: str) -> bool:
