@@ -13,8 +13,10 @@ from types import CodeType, FrameType
 from xent.audit._run.frames import is_users
 
 NO_BODY_OF_ITS_OWN = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-OF_DATA = re.compile(r"batch|loader|split|chunk|data", re.IGNORECASE)
-NOT_OF_DATA = re.compile(r"epoch|fold|\bdata_?sets?\b|loaders\b", re.IGNORECASE)
+OF_DATA = re.compile(r"batch|loader|split|data", re.IGNORECASE)
+NOT_OF_DATA = re.compile(
+    r"epoch|fold|kf\b|\bcv\b|task|seed|\bdata_?sets?\b|loaders\b", re.IGNORECASE
+)
 MOST_FRAMES = 8  # between a loss and the loop that it is in
 
 
