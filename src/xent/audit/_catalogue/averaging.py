@@ -62,7 +62,7 @@ AVERAGING_RULES = (
     AuditRule(
         id="X404",
         name="sum-as-average",
-        seen_by="S",
+        seen_by="SR",
         level="warning",
         message="shown as an average ({label}), but it is a sum over the batches",
         fix="divide by the number of batches or samples that were added up",

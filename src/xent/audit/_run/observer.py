@@ -20,7 +20,9 @@ from torch import Tensor
 
 from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
-from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
+from xent.audit._run.own.rounds import KEPT_PASSES, Rounds
+from xent.audit._run.own.scalars import Scalars
+from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions, targets
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.rules.shown import Printed
 from xent.audit._run.sites import (
@@ -40,17 +42,17 @@ from xent.audit._run.torch_private import (
     unseen,
 )
 
-KEPT_PASSES = 32
 KEPT_WAYS, DEEPEST = 256, 32  # ways that calls lead to a loss, and calls of one
 ONE_STEP_IN = 25  # after the first twenty
 MOST_NATS = 700.0  # exp of more is no number
 PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
 
 
-class Observer:
+class Observer(Rounds):
     """The state of one run that is watched; it follows the thread that made it."""
 
     def __init__(self, steps: int | None = None) -> None:
+        super().__init__(Scalars(self))
         self.on = True
         self.limit = steps
         self.thread = get_ident()
@@ -58,16 +60,12 @@ class Observer:
         self.not_followed: dict[str, None] = {}
         self.entered: list[Entered] = []
         self.between = False  # a loss was computed since the last embedding
-        self.round: Round | None = None
-        self.rounds: dict[tuple[int, int], tuple[Location, list[Round]]] = {}  # by their loops
         self.steps = 0
         self.sampled = True  # this step is looked at; of the others only what has another shape
         self.passes = 0  # losses of this step that may still be passed over
         self.a_step = 0  # losses with a graph that a step has
         self.of_step = 0  # that this one has had, where it is looked at
         self.latest: dict[str, tuple[torch.Size, CodeType, int]] = {}  # shape and caller of a loss
-        self.calls = 0
-        self.calls_before_end = -1  # of a loader's round, the latest that ended
         self.printed = Printed()
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
         self.optimisers: set[int] = set()
@@ -77,7 +75,6 @@ class Observer:
         self.ways: dict[
             tuple[tuple[int, int], ...], tuple[Location, ...]
         ] = {}  # calls that lead to
-        self.codes: list[CodeType] = []  # kept, so that their ids stay their own
 
     # ------------------------------------------------------------------ what cannot be seen
 
@@ -158,6 +155,8 @@ class Observer:
                 self.missed(f"losses of {type(first).__name__}")
             return
         user = of_user(frame)
+        if self.round is None or self.round.made:
+            self.find_loop(user)
         site = self.site(name, user)
         size = first.size(0) if first.dim() else 1
         site.calls = calls = site.calls + 1
@@ -186,6 +185,8 @@ class Observer:
         if last is None or self._begins(last, size, grad):
             last = self._new_pass(site, grad, user)
         self._add(last, size, weight, value)
+        if value is not None and self.round is not None:
+            self.scalars.loss(site, value, size, weight)
         if self.modes.watched:
             self.modes.at_loss(site, grad, self.steps)
         if grad:
@@ -199,6 +200,15 @@ class Observer:
                 self._look(site, LossCall(name, every, result, "", self.entered), value)
         if self.limit is not None and not self.steps and calls - site.with_grad > self.limit:
             self.stop()
+
+    def add_to_pass(
+        self, site: Site, user: FrameType, size: int, weight: int, value: float
+    ) -> None:
+        """Add a number of a batch to the pass of a line of one's own."""
+        last, grad = site.last, torch.is_grad_enabled()
+        if last is None or self._begins(last, size, grad):
+            last = self._new_pass(site, grad, user)
+        self._add(last, size, weight, value)
 
     def _add(self, last: Pass, size: int, weight: int, value: float | None) -> None:
         last.size, last.value = size, value
@@ -219,7 +229,7 @@ class Observer:
         """Whether a call is the first of another pass over the data."""
         if last.round is not self.round or last.grad != grad:
             return True
-        if self.round is not None:
+        if self.round is not None and not self.round.made:
             return False
         if not grad and last.step != self.steps:
             return True
@@ -227,6 +237,10 @@ class Observer:
 
     def _new_pass(self, site: Site, grad: bool, user: FrameType) -> Pass:
         """Begin another pass over the data."""
+        one = self.round
+        if one is not None and one.made and site.last is not None and site.last.round is one:
+            one.ended = True
+            self.round = Round(made=True, loop=one.loop)
         site.last = Pass(self.round, grad, self.steps, self._callers(user.f_back))
         site.passes.append(site.last)
         if len(site.passes) > KEPT_PASSES:
@@ -266,10 +280,11 @@ class Observer:
 
     def _look(self, site: Site, call: LossCall, value: float | None) -> None:
         call.reduction = reductions.named(call.options)
+        kind = "mean" if call.reduction == "batchmean" else call.reduction
         if site.looked == 1:
-            site.reductions[reductions.real(call) or call.reduction] += 1
+            site.reductions[reductions.real(call) or kind] += 1
         else:
-            site.reductions[call.reduction] += 1
+            site.reductions[kind] += 1
         judges.judge(site, call, self.failed)
         broken = numerics.broken(site, call, value)
         if broken is not None:
@@ -299,27 +314,14 @@ class Observer:
         with unseen():
             judges.refused(site, name, options, error)
 
-    # ------------------------------------------------------------------ rounds of loaders
-
-    def begins(self, one: Round, frame: FrameType) -> None:
-        """Take note of a loader that is iterated anew, and of the loop that does it."""
-        user = of_user(frame)
-        key = id(user.f_code), user.f_lasti
-        if key not in self.rounds:
-            self.codes.append(user.f_code)
-            self.rounds[key] = location(user.f_code, user.f_lasti, user.f_lineno), []
-        kept = self.rounds[key][1]
-        if len(kept) < KEPT_PASSES:
-            kept.append(one)
-
-    def ends(self, one: Round) -> None:
-        """Take note of a loader that has no batch left."""
-        one.ended = True
-        self.calls_before_end = self.calls
+    # ------------------------------------------------------------------ what is printed
 
     def line(self, text: str, frame: FrameType) -> None:
         """Take note of a line that is printed; only what comes after a pass is looked at."""
-        if self.on and self.calls == self.calls_before_end and get_ident() == self.thread:
+        if not self.on or get_ident() != self.thread:
+            return
+        self.leave_behind(frame)
+        if self.calls + self.scalars.calls == self.calls_before_end:
             self._unnoticed("what is printed", self._line, text, frame)
 
     def _line(self, text: str, frame: FrameType) -> None:
@@ -327,7 +329,8 @@ class Observer:
         while user.f_code.co_name == "write" and user.f_back is not None:
             user = of_user(user.f_back)  # a stream of the script's own
         place = location(user.f_code, user.f_lasti, user.f_lineno)
-        self.printed.line(text, place, self.sites.values(), self.calls)
+        sites = [*self.sites.values(), *self.scalars.losses()]
+        self.printed.line(text, place, sites, self.calls_before_end)
 
     # ------------------------------------------------------------------ the rest of a step
 
@@ -354,6 +357,24 @@ class Observer:
         if get_ident() == self.thread and (self.sampled or not graph):
             self._unnoticed(name, self.modes.layer, name, training, graph, frame)
 
+    def reduced(self, kind: str, entries: Tensor, result: Tensor, frame: FrameType) -> None:
+        """Take note of a mean or a sum of all entries of a tensor."""
+        if get_ident() == self.thread:
+            if entries.requires_grad and entries.dim() == 2 and self.follows(entries):
+                self._unnoticed(kind, self._differences, entries, frame)
+            self._unnoticed(kind, self.scalars.reduced, kind, entries, result, frame)
+
+    def _differences(self, entries: Tensor, frame: FrameType) -> None:
+        with unseen():
+            shapes = targets.crossed(entries)
+        if shapes is not None:
+            targets.broadcast_by_hand(self.site("own", frame), *shapes)
+
+    def read(self, result: Tensor, frame: FrameType) -> None:
+        """Take note of a number that the script reads."""
+        if get_ident() == self.thread:
+            self._unnoticed("a number", self.scalars.read, result, frame)
+
     def backward(self, root: object, frame: FrameType) -> None:
         """Take note of a backward pass that begins."""
         if self.sampled:
@@ -365,6 +386,7 @@ class Observer:
         if not root.dim():
             value = root.item()
             self.micro.backward(value)
+            self.scalars.backward(value)
             if not math.isfinite(value):
                 self._broken_root(root, value, frame)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 import sys
 import warnings
@@ -24,6 +25,7 @@ from torch.nn import functional
 
 from xent._optional import torch_alone_after_fork
 from xent.audit._run.observer import Observer
+from xent.audit._run.own.members import Members
 from xent.audit._run.rules.reductions import ORIGINALS, SILENCE
 from xent.audit._run.sites import Round
 from xent.audit._run.torch_private import (
@@ -167,6 +169,25 @@ def line_watcher(told: Callable[[str, FrameType], None], write: Watched) -> Watc
     return watched
 
 
+def record_watcher(told: Callable[[str, FrameType], None], original: Watched) -> Watched:
+    """Return a `Logger.callHandlers` that hands on what goes to files alone."""
+
+    def watched(logger: logging.Logger, record: logging.LogRecord) -> None:
+        original(logger, record)
+        handlers, one = [], cast(Any, logger)
+        while one is not None:
+            handlers += [each for each in one.handlers if each.level <= record.levelno]
+            one = one.parent if one.propagate else None
+        if handlers and all(isinstance(each, logging.FileHandler) for each in handlers):
+            try:
+                text = record.getMessage()
+            except Exception:
+                return  # the handlers have said so
+            told(text, sys._getframe(1))
+
+    return functools.update_wrapper(watched, original)
+
+
 def _as(watched: Watched, original: Watched, scripted: Callable[[], Watched]) -> Watched:
     functools.update_wrapper(watched, original)
     watched.__prepare_scriptable__ = scripted  # type: ignore[attr-defined]
@@ -179,6 +200,16 @@ _WATCHERS = tuple(
     for code in make.__code__.co_consts
     if getattr(code, "co_name", "") == "watched"
 )
+
+
+def rows_of(batch: Any, deep: int = 2) -> int | None:
+    """Return how many rows the first tensor of a batch has."""
+    if isinstance(batch, Tensor):
+        return batch.size(0) if batch.dim() else None
+    parts = batch.values() if isinstance(batch, dict) else batch
+    if deep and isinstance(batch, dict | list | tuple):
+        return next((rows for one in parts if (rows := rows_of(one, deep - 1)) is not None), None)
+    return None
 
 
 class _Warnings:
@@ -216,6 +247,7 @@ class Patches:
         self.places: list[tuple[Any, str, Any, Any]] = []
         self.handles: list[Any] = []
         self.streams: list[tuple[Any, Watched]] = []
+        self.members = Members(observer)
 
     def put(self) -> None:
         """Set every watcher, wherever a loaded module holds the function."""
@@ -236,6 +268,7 @@ class Patches:
             swaps[guess] = axis_watcher(observer, guess)
         self._swap(swaps)
         self._set(functional, "warnings", _Warnings())
+        self.members.put()
         self._watch_loaders()
         self._watch_optimisers()
         self._watch_processes()
@@ -275,14 +308,16 @@ class Patches:
                 if current is not None:
                     observer.ends(current)
                     del rounds[id(self)]
-                    open_rounds = [one for ref, one in rounds.values() if ref() is not None]
+                    open_rounds = [
+                        one for ref, one in rounds.values() if ref() is not None and not one.ended
+                    ]
                     observer.round = open_rounds[-1] if open_rounds else None
                 raise
             if current is None:
                 current = Round(*loader_sizes(self))
                 rounds[id(self)] = weakref.ref(self), current
                 observer.begins(current, sys._getframe())
-            observer.round = current
+            observer.drawn(current, rows_of(batch))
             return batch
 
         self._set(iterator, "__next__", functools.update_wrapper(watched, original))
@@ -334,6 +369,8 @@ class Patches:
                 watcher = line_watcher(self.observer.line, stream.write)
                 stream.__dict__["write"] = watcher
                 self.streams.append((stream, watcher))
+        call = logging.Logger.callHandlers
+        self._set(logging.Logger, "callHandlers", record_watcher(self.observer.line, call))
 
     def take_away(self) -> None:
         """Put everything back, in modules that were imported since as well."""
@@ -344,7 +381,8 @@ class Patches:
         for stream, watcher in self.streams:
             if stream.__dict__.get("write") is watcher:
                 del stream.write
-        back = {id(new): old for _, _, old, new in self.places if callable(new)}
+        back = self.members.take_away()
+        back |= {id(new): old for _, _, old, new in self.places if callable(new)}
         for holder, name, old, new in reversed(self.places):
             if holder.__dict__.get(name) is new:
                 setattr(holder, name, old)

@@ -9,19 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xent import _check
 from xent.audit._audit import ScriptsRead
 from xent.audit._catalogue import FINDING_LEVELS, RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
 from xent.audit._report import AuditReport
-from xent.audit._run.frames import Location, is_users
+from xent.audit._run.frames import Location
 from xent.audit._run.observer import Observer
+from xent.audit._run.reach import Reach, at
 from xent.audit._run.rules.averages import from_loader, quantified
 from xent.audit._run.rules.modes import ran, stepped
 from xent.audit._run.rules.shown import shown_right
 from xent.audit._run.sites import Fact, Pass, Round, Site
-from xent.audit._source import read
 
 MODES = ("X701", "X702")  # which the run watches itself
 AVERAGES = frozenset(["X401", "X402", "X405"])
@@ -37,9 +36,6 @@ BEHIND = {  # what follows from another finding at the same site
 }
 UNDEFINED = ("X106", "X201", "X303")  # what makes a loss NaN by itself
 SCALED_BACK = re.compile(r"\bsize\(|\.shape\b|num_classes|n_classes|numel\(")
-NAMED_PLACE = re.compile(r"\(([^()]+):(\d+)\)$")
-IN_NUMPY = re.compile(r"(loss|entropy|criterion).*\.numpy\(|\blog_loss\(")
-UNREACHED = 5  # lines that are named
 
 
 def settled(
@@ -61,7 +57,7 @@ def settled(
     return read_files.report(config)
 
 
-class _Joined:
+class _Joined(Reach):
     """The findings of both halves while they are put together."""
 
     def __init__(
@@ -72,29 +68,10 @@ class _Joined:
         folder: Path,
         only_run: bool,
     ) -> None:
-        self.only_run = only_run
-        self.observer, self.reading, self.config = observer, read_files, config
-        self.folder = folder
-        self.files = {str(path): source.shown for path, source in read_files.sources.items()}
-        self.sites = list(observer.sites.values())
+        super().__init__(observer, read_files, folder)
+        self.only_run, self.config = only_run, config
+        self.own = [site for site in observer.scalars.losses() if site.named]
         self.told: set[tuple[int, str]] = set()  # site and rule that reading found already
-        self._forget_libraries()
-
-    def _forget_libraries(self) -> None:
-        """Leave out installed files: they were read for what the script makes of them."""
-        read_files, given = self.reading, {one.shown for one in self.reading.given}
-        for path, source in list(read_files.sources.items()):
-            if source.shown in given or is_users(str(path)):
-                continue
-            del read_files.sources[path]
-            read_files.sites = {site for site in read_files.sites if site[0] != source.shown}
-            for key, one in list(read_files.found.items()):
-                if one.path == source.shown:
-                    del read_files.found[key]
-            for said in list(read_files.not_followed):
-                place = NAMED_PLACE.search(said)
-                if place is not None and place[1] == source.shown:
-                    del read_files.not_followed[said]
 
     # ------------------------------------------------------------------ what reading found
 
@@ -109,7 +86,7 @@ class _Joined:
             if one.rule in MODES:
                 continue
             about = self._about(one)
-            if one.rule == "X407" and self._printed_right(one):
+            if (one.rule == "X407" and self._printed_right(one)) or self._own_is_right(one):
                 del self.reading.found[key]
                 continue
             if one.supposed in ("sizes", "loss") and not self._seen(one, about):
@@ -199,7 +176,7 @@ class _Joined:
     def _wanted(self, one: Finding) -> Callable[[Location], bool]:
         """Return whether a place is one that a finding of reading is about."""
         places = one.losses or ((self._file(one), one.line, one.line),)
-        return lambda at: any(_at(at, place) for place in places)
+        return lambda called: any(at(called, place) for place in places)
 
     def _quantified(self, one: Finding, site: Site) -> tuple[bool | None, str]:
         """Judge an average by the passes that were begun where it is taken."""
@@ -222,7 +199,7 @@ class _Joined:
         return [
             each
             for place, kept in self.observer.rounds.values()
-            if one.loop is not None and _at(replace(place, last=place.line), one.loop)
+            if one.loop is not None and at(replace(place, last=place.line), one.loop)
             for each in kept
         ]
 
@@ -233,7 +210,7 @@ class _Joined:
             if one.rule == "X402":
                 one = self._by_steps(one, site)
             wrong, seen = self._quantified(one, site)
-            if one.supposed in ("loss", "part"):
+            if one.supposed in ("loss", "part") or self._is_part(site):
                 seen = seen.partition(";")[0]  # of the loss in it, not of all that was added
             if wrong is False and one.seen is None:
                 return None
@@ -250,7 +227,20 @@ class _Joined:
     def _printed_right(self, one: Finding) -> bool:
         """Whether the line of a finding prints what is right."""
         line = self._file(one), one.line, one.line
-        return any(_at(place, line) for place in self.observer.printed.right)
+        return any(at(place, line) for place in self.observer.printed.right)
+
+    def _is_part(self, site: Site) -> bool:
+        """Whether a loss is added to others before it is read."""
+        return any(site in self.observer.scalars.parts_of(own) for own in self.own)
+
+    def _own_is_right(self, one: Finding) -> bool:
+        """Whether an average of one's own arithmetic was printed as it should be."""
+        wanted = self._wanted(one)
+        return one.rule in AVERAGES and any(
+            shown_right(self._passes(one, site))
+            for site in self.own
+            if wanted(site.place) or site.calls_from(wanted)
+        )
 
     # ------------------------------------------------------------------ what the run saw
 
@@ -276,8 +266,21 @@ class _Joined:
             if one.rule in ADDED_UP and one.level != "note"
         ]
         for shown, wrong in self.observer.printed.wrongs():
-            if not any(shown.site in self._about(one) for one in told):
+            place = shown.place
+            stands = any(
+                one.rule == wrong.rule and at(place, (self._file(one), one.line, one.line))
+                for one in told
+            )
+            if not stands and not any(self._tells_of(one, shown.site) for one in told):
                 self._add(wrong.rule, shown.place, None, shown.seen, wrong.facts)
+
+    def _tells_of(self, one: Finding, site: Site) -> bool:
+        """Whether a finding of reading is about a site, or about a loss that is part of its."""
+        about = self._about(one)
+        if site in about or any(part in about for part in self.observer.scalars.parts_of(site)):
+            return True
+        wanted = self._wanted(one)
+        return site.name == "own" and (wanted(site.place) or site.calls_from(wanted))
 
     def _add(
         self,
@@ -292,24 +295,6 @@ class _Joined:
         self.reading.add(
             finding(rule, path, place.line, place.column, level=level, seen=seen, **facts)
         )
-
-    def shown(self, file: str) -> str:
-        """Return a file's name in findings, and read it for its comments."""
-        known = self.files.get(file)
-        if known is not None:
-            return known
-        path = Path(file)
-        resolved = path.resolve()
-        shown = self.files.get(str(resolved))
-        if shown is None:
-            try:
-                shown = str(resolved.relative_to(self.folder))
-            except ValueError:
-                shown = file
-            if resolved.is_file():
-                self.reading.sources[resolved] = read(resolved, shown)
-        self.files[file] = shown
-        return shown
 
     def modes(self) -> None:
         """X701 and X702, of models whose parameters an optimiser holds."""
@@ -372,49 +357,6 @@ class _Joined:
             self._add("X603", one.site.place, None, None, {"value": one.value, "first": one.first})
             break
 
-    # ------------------------------------------------------------------ how far it saw
-
-    def unreached(self) -> None:
-        """Count the sites, and name what was not followed."""
-        not_reached = [
-            f"{path}:{line}"
-            for path, line, _ in sorted(self.reading.sites)
-            if not self._reached(path, line)
-        ]
-        for said in list(self.reading.not_followed):
-            place = NAMED_PLACE.search(said)
-            if place is not None and self._reached(place[1], int(place[2])):
-                del self.reading.not_followed[said]  # reading did not know it; the run saw it
-        for site in self.sites:
-            if site.name in ("backward", "softmax"):
-                continue
-            path = self.shown(site.place.file)
-            lines = range(site.place.line, site.place.last + 1)
-            if not any(p == path and at in lines for p, at, _ in self.reading.sites):
-                self.reading.sites.add((path, site.place.line, site.place.column))
-        more = len(not_reached) - UNREACHED
-        # Losses of xent are read, and not watched: a line may have run with one.
-        ours = any("xent.losses" in source.text for source in self.reading.sources.values())
-        because = "not seen: losses of xent are not watched" if ours else "not reached in this run"
-        for where in not_reached[:UNREACHED]:
-            self.observer.missed(f"{where} ({because})")
-        if more > 0:
-            self.observer.missed(f"{_check.count(more, 'more line')} not reached")
-        for source in self.reading.sources.values():
-            for line, text in enumerate(source.text.splitlines(), 1):
-                if IN_NUMPY.search(text) and not text.lstrip().startswith("#"):
-                    self.observer.missed(f"{source.shown}:{line} (a loss in NumPy)")
-        self.reading.not_followed |= self.observer.not_followed
-
-    def _reached(self, path: str, line: int) -> bool:
-        """Whether a loss was computed at a line, or below it."""
-        file = next((f for f, shown in self.files.items() if shown == path), path)
-        return any(
-            _at(site.place, (file, line, line))
-            or site.calls_from(lambda at: _at(at, (file, line, line)))
-            for site in self.sites
-        )
-
 
 def _line(one: Finding) -> tuple[str, int, str]:
     """Return where a finding stands, and of which rule it is."""
@@ -426,14 +368,6 @@ def _louder(fact: Fact | None, one: Finding) -> bool:
     if fact is None or not _fires(one.rule, fact) or fact.level is None:
         return False
     return FINDING_LEVELS.index(fact.level) > FINDING_LEVELS.index(one.level)
-
-
-def _at(place: Location, wanted: tuple[str, int, int]) -> bool:
-    return place.covers(*wanted) or (
-        place.line <= wanted[2]
-        and wanted[1] <= place.last
-        and str(Path(place.file).resolve()) == wanted[0]
-    )
 
 
 def _fires(rule: str, fact: Fact) -> bool:

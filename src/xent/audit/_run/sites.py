@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from xent.audit._run.frames import Location
+from xent.audit._run.own.loops import Loop
 
 FIRST_CALLS = 20  # calls of a site that are looked at in full
 ONE_CALL_IN = 100  # and then one in so many
@@ -65,12 +66,16 @@ class Fact:
 
 @dataclass(slots=True)
 class Round:
-    """One iteration of a loader, from its first batch to its last."""
+    """One iteration of a loader, or of a loop over batches, from its first batch to its last."""
 
     size: int | None = None  # the loader's batch_size
     samples: int | None = None  # that its sampler draws
     drops: bool = False
     ended: bool = False
+    loop: Loop | None = None
+    early: bool = False  # the loop was left before the loader came to its end
+    made: bool = False  # no loader: a loop that makes its batches itself
+    rows: int | None = None  # of the batch that was drawn last
 
     @property
     def ragged(self) -> int:
@@ -146,7 +151,8 @@ class Pass:
     @property
     def whole(self) -> bool:
         """Whether it came to its end."""
-        return self.round is None or self.round.ended
+        one = self.round
+        return one is None or one.made or (one.ended and not one.early)
 
 
 @dataclass(slots=True)
@@ -168,6 +174,7 @@ class Site:
     size: int = -1  # of the last batch
     with_grad: int = 0
     squeezed: bool = False  # an autoencoder: its targets are what it was given
+    named: bool = True  # it is known for a loss, or its line calls it one
     ends: dict[int, set[int]] = field(default_factory=dict)  # of rows that come one by one
 
     def calls_from(self, wanted: Callable[[Location], bool]) -> bool:

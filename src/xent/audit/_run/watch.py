@@ -152,7 +152,8 @@ def _called(loss: Callable[[Tensor, Tensor], Tensor], output: Tensor, target: Te
         frame = sys._getframe(2)
         observer.own_loss(value, frame)
         if targets.blind_to_order(loss, output, target, value):
-            targets.broadcast_by_hand(observer.site("own", frame), output, target)
+            shapes = tuple(output.shape), tuple(target.shape)
+            targets.broadcast_by_hand(observer.site("own", frame), *shapes)
 
 
 def check_model(

@@ -23,6 +23,13 @@ PRINTED_NUMBER = re.compile(r"(?<![\w.])-?\d+\.(\d+)(?:e([-+]?\d+))?(?!\w|\.\d)"
 OF_A_LOSS = re.compile(
     r"loss|nll|\bb?ce\b|elbo|perplexity|ppl|cost|error|mse|entropy|\bbits|\bnats", re.IGNORECASE
 )
+OF_A_METRIC = re.compile(
+    r"\b(?!\w*loss)\w*(?:acc(?!um|ount|ess|ept)|metric|score|dice|iou|psnr|ssim|correct|f1)",
+    re.IGNORECASE,
+)
+OF_AN_AVERAGE = re.compile(r"\w*(?<![a-z])(?:av(?:g|erage)d?|mean)(?![a-z])\w*", re.IGNORECASE)
+NAMED_AVERAGE = re.compile(r"(?<![.\w])\w*(?:avg|average)\w*\b(?!\()", re.IGNORECASE)
+OF_A_SUM = re.compile(r"sum|total|running", re.IGNORECASE)
 OF_FLOAT32 = 2e-6  # how far off a sum of a few numbers may be, relatively
 MOST_CHANCE = 3e-4  # that the digits agree by chance, in all passes
 MOST_LINES = 100  # of one place
@@ -35,6 +42,15 @@ class Wrong(NamedTuple):
     value: float
     right: float
     facts: dict[str, str]
+
+
+class Number(NamedTuple):
+    """A number of a printed line."""
+
+    value: float
+    reach: float  # how far off what was rounded to its digits may be
+    named: bool  # the words in front of it speak of a loss
+    average: str  # the word by which it is called an average
 
 
 @dataclass(slots=True)
@@ -67,26 +83,41 @@ class Printed:
         self.lines[place] += 1
         if self.lines[place] > MOST_LINES or not _of_a_loss(text, place):
             return
-        numbers = [(float(one[0]), _reach(one)) for one in PRINTED_NUMBER.finditer(text)]
+        numbers, before = [], 0
+        for found in PRINTED_NUMBER.finditer(text):
+            label, before = text[before : found.start()], found.end()
+            average = OF_AN_AVERAGE.search(label)
+            called = average[0] if average is not None and not OF_A_SUM.search(label) else ""
+            numbers.append(Number(float(found[0]), _reach(found), _names_a_loss(label), called))
+        if len(numbers) == 1 and not numbers[0].average:
+            numbers = [numbers[0]._replace(average=_average(text, place))]
         since, first = self.latest.get(place, (calls, 0))
         first = first if since == calls else 0
         self.latest[place] = calls, first + len(numbers)
+        compared = []
         for site in sites if numbers else ():
             if len(site.reductions) == 1 and site.reductions.keys() <= {"mean", "sum"}:
                 for one in _latest(site):
                     if one.printed.setdefault(place, calls) == calls:  # and not an older pass
-                        self._compare(numbers, first, place, site, one)
+                        compared.append((site, one, *averages(one, "sum" in site.reductions)))
+        rights = [value for *_, right, _ in compared for value in right]
+        for each in compared:
+            self._compare(numbers, first, place, rights, *each)
 
     def _compare(
         self,
-        numbers: list[tuple[float, float]],
+        numbers: list[Number],
         first: int,
         place: Location,
+        right_of_any: list[float],
         site: Site,
         one: Pass,
+        rights: list[float],
+        wrongs: list[Wrong],
     ) -> None:
-        rights, wrongs = averages(one, "sum" in site.reductions)
-        for at, (value, reach) in enumerate(numbers, first):
+        for at, (value, reach, named, average) in enumerate(numbers, first):
+            if not site.named and not named:
+                continue  # its neighbour on the line is called a loss, and it is not
             told = [
                 (which, wrong)
                 for which, wrong in enumerate(wrongs)
@@ -97,19 +128,24 @@ class Printed:
                     one.shown_right = True
                     self.right.add(place)
                 continue
+            right = any(abs(value - right) <= reach for right in right_of_any)
             for which, wrong in told:
                 if wrong.rule == "X402" and one.trains:
                     continue  # the model changes meanwhile: it is what one shows
+                if wrong.rule == "X404" and not average:
+                    continue  # it says that it is a sum, or nothing
                 shown = self.numbers.setdefault(
                     (place, at, id(site), one.grad, which), Shown(place, site)
                 )
                 shown.told += 1
-                if abs(value - wrong.value) <= reach:
+                if abs(value - wrong.value) <= reach and not right:
                     one.shown_wrong = True
                     shown.found += 1
                     shown.chance *= min(1.0, 2 * reach / abs(value))
                     pair = apart(wrong.value, wrong.right)
                     shown.wrong = wrong
+                    if wrong.rule == "X404":
+                        shown.wrong = wrong._replace(facts={"label": f"`{average}`"})
                     shown.seen = f"{sizes(one.sizes)}; shown {pair[0]}, right {pair[1]}"
 
     def wrongs(self) -> Iterator[tuple[Shown, Wrong]]:
@@ -170,7 +206,7 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
             for step, said in ((-1, "one fewer than there are"), (1, "one more than there are"))
         ),
     ]
-    if one.value is not None and not one.grad:
+    if one.value is not None and not one.grad and not (one.round and one.round.early):
         wrongs.append(Wrong("X406", one.value, right, {"label": "", "size": "len(x)"}))
     size = one.round.size if one.round is not None else None
     if size:
@@ -180,6 +216,7 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
             "fix": "divide by the number of samples: len(loader.dataset)",
         }
         wrongs.append(Wrong("X403", by_samples / (batches * size), right, said))
+    wrongs.append(Wrong("X404", total, right, {}))
     mean = sum(cell.exponentials for *_, cell in cells) / batches
     perplexity = _perplexity(right)
     if math.isfinite(mean) and math.isfinite(perplexity):
@@ -203,14 +240,34 @@ def _latest(site: Site) -> Iterator[Pass]:
     """Go over the last pass of a site with gradients and the last one without, where they ended."""
     for grad in (True, False):
         one = next((each for each in reversed(site.passes) if each.grad == grad), None)
-        if one is not None and one.round is not None and one.round.ended and not one.partly:
+        if one is None or one.round is None or not one.round.ended or one.partly:
+            continue
+        if not one.round.made or _of_one_size(one):
             yield one
+
+
+def _of_one_size(one: Pass) -> bool:
+    """Whether all batches but a smaller last one have one size: so data are cut, and tasks not."""
+    sizes = one.sizes
+    return len(sizes) == 1 or (len(sizes) == 2 and one.size == min(sizes) and sizes[one.size] == 1)
 
 
 def _reach(number: re.Match[str]) -> float:
     """Return how far a number may be from what was rounded to its digits."""
     half = 0.501 * 10.0 ** (int(number[2] or 0) - len(number[1]))
     return max(half, OF_FLOAT32 * abs(float(number[0])))
+
+
+def _average(text: str, place: Location) -> str:
+    """Return the word by which a line of one number, or its code, calls it an average."""
+    code = "".join(linecache.getlines(place.file)[place.line - 1 : place.last])
+    found = NAMED_AVERAGE.search(code)
+    return found[0] if found is not None and not OF_A_SUM.search(text + code) else ""
+
+
+def _names_a_loss(label: str) -> bool:
+    """Whether the words between two numbers of a line are the name of a loss."""
+    return bool(OF_A_LOSS.search(label)) and not OF_A_METRIC.search(label)
 
 
 def _of_a_loss(text: str, place: Location) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from xent.audit._run.rules import graph
 from xent.audit._run.rules.activations import spread
 from xent.audit._run.sites import LossCall, Site
-from xent.audit._run.torch_private import unseen
+from xent.audit._run.torch_private import shapes_of_results, unseen
 
 POINTWISE_LOSSES = frozenset(
     ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss"]
@@ -145,11 +145,49 @@ def _alike(again: Tensor, value: Tensor) -> bool:
     return bool(torch.isclose(again, value.detach(), rtol=1e-5, atol=0.0))
 
 
-def broadcast_by_hand(site: Site, output: Tensor, target: Tensor) -> None:
+def crossed(entries: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return the shapes of an output (N, 1) and targets (N,) whose differences are (N, N).
+
+    The output is a layer's as it is, and has a graph; the targets have none. Numbers that only
+    rise or fall are no targets: a grid of values that every output is compared with on purpose.
+    """
+    count = entries.size(0)
+    if entries.dim() != 2 or entries.size(1) != count or count < OUTPUTS_ENOUGH:
+        return None
+    above, node = None, entries.grad_fn
+    while node is not None and graph.name_of(node) != "Sub":
+        if len(node.next_functions) > 1 and node.next_functions[1][0] not in (
+            None,
+            graph.below(node),
+        ):
+            return None  # it is made of two things
+        above, node = node, graph.below(node)
+    if above is None or node is None:
+        return None
+    operands = [(one, place) for one, place in node.next_functions if one is not None]
+    if len(operands) != 1 or len(node.next_functions) != 2:
+        return None
+    ((output, place),) = operands
+    shapes = shapes_of_results(output)
+    if place >= len(shapes) or shapes[place] != (count, 1):
+        return None
+    if graph.name_of(output) in graph.VIEW_NODES:
+        return None
+    if not graph.is_linear(output) and not graph.is_linear(graph.below(output)):
+        return None
+    for _, differences in graph.saved(above):
+        if differences.shape == entries.shape:
+            steps = differences[0].diff()
+            if not bool((steps >= 0).all()) and not bool((steps <= 0).all()):
+                return (count, 1), (count,)
+    return None
+
+
+def broadcast_by_hand(site: Site, output: tuple[int, ...], target: tuple[int, ...]) -> None:
     """X203 in a loss of one's own."""
     fact = site.fact("X203")
     fact.saw(True)
-    fact.facts = dict(_shapes(tuple(output.shape), tuple(target.shape)))
+    fact.facts = dict(_shapes(output, target))
 
 
 def _shapes(output: tuple[int, ...], target: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
