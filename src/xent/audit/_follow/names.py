@@ -21,6 +21,7 @@ ALIASES = (
     ("tqdm.rich.", "tqdm."),
     ("tqdm.std.", "tqdm."),
     ("tqdm.trange", "range"),
+    ("numpy.arange", "range"),
 )
 
 

@@ -29,6 +29,7 @@ from xent.audit._follow.values import (
     BatchSize,
     Choice,
     Const,
+    Entries,
     Expression,
     External,
     Index,
@@ -64,6 +65,8 @@ CONSTANTS = {
     "%": operator.mod,
     "**": operator.pow,
 }
+COUNTS = BatchSize | Entries | Index | Length | Total
+TINY = 1e-3
 WIDEST_LIST = 8  # items of a list that is made by multiplication, and followed one by one
 
 
@@ -140,6 +143,9 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         bonus = isinstance(one, Loss) and one.kind == "entropy" and one.positive
         if bonus and isinstance(other, Loss | Opaque) and getattr(other, "kind", "") != "entropy":
             run.report("X801", run.place(node))
+    for one, other in ((left, right), (right, left)):
+        if _is_tiny(other) and isinstance(one, COUNTS):
+            return one  # total / (count + 1e-8)
     if isinstance(right, Zero | Total):
         left, right = right, left
     if isinstance(left, Zero | Total):
@@ -256,6 +262,11 @@ def _is_one(value: Value) -> bool:
     return isinstance(value, Const) and value.value == 1
 
 
+def _is_tiny(value: Value) -> bool:
+    """Whether this is what is added to a divisor so that it is not 0."""
+    return isinstance(value, Const) and _number(value) and 0 < value.value <= TINY
+
+
 def _number(value: Value) -> bool:
     return isinstance(value, Const | Zero) and isinstance(value.value, NUMBERS)
 
@@ -316,10 +327,20 @@ def _scaled(loss: Loss, other: Value) -> Value:
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
-    named = isinstance(other, Opaque | External)
-    if _is_fraction(other) or (named and not SIZE.search(other.name.rpartition(".")[2])):  # type: ignore[attr-defined]
+    if _is_fraction(other) or _is_weight(other):
         return loss.but(weighted=True)
     return loss.but(scale=None, mean_part=False)
+
+
+def _is_weight(value: Value) -> bool:
+    """Whether this is a number that no batch changes, such as ``1 - 1 / epoch``, and no size."""
+    if isinstance(value, Expression):
+        left = _number(value.left) or (value.operator == "*" and _is_weight(value.left))
+        return left and _is_weight(value.right)
+    if isinstance(value, Index):
+        return not loops.is_batches(value.loop)
+    named = isinstance(value, Opaque | External)
+    return named and not SIZE.search(value.name.rpartition(".")[2])  # type: ignore[attr-defined]
 
 
 def _is_fraction(value: Value) -> bool:

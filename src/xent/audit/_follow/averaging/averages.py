@@ -137,7 +137,19 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Mean:
         before = len(run.pending)
         _divided(run, total, total.term, divisor, node)
         _mark(run, before, total.term)
+        running = run.is_open(total.loops[-1]) and len(run.pending) == before
+        return Mean(total, divisor, run.place(node) if running else None)
     return Mean(total, divisor)
+
+
+def read_after(run: Walk, mean: Mean) -> None:
+    """Judge a mean that each round makes anew, where the last one is used after the loop."""
+    at, total = mean.at, mean.of
+    if at is None or run.is_open(total.loops[-1]) or at[0] is not run.frame.module:
+        return
+    mean.at = None
+    if isinstance(mean.divisor, Index):
+        divided(run, total, mean.divisor, at[1])
 
 
 def _mark(run: Walk, before: int, term: Loss) -> None:
