@@ -21,6 +21,7 @@ from xent.audit._follow.averaging import (
     never_added,
     one_batch,
     recursions,
+    sizes,
     windows,
 )
 from xent.audit._follow.pytorch import tensors, unread_losses
@@ -66,7 +67,7 @@ CONSTANTS = {
     "**": operator.pow,
 }
 COUNTS = BatchSize | Entries | Index | Length | Total
-TINY = 1e-3
+GUARD = 1e-3
 WIDEST_LIST = 8  # items of a list that is made by multiplication, and followed one by one
 
 
@@ -264,7 +265,7 @@ def _is_one(value: Value) -> bool:
 
 def _is_tiny(value: Value) -> bool:
     """Whether this is what is added to a divisor so that it is not 0."""
-    return isinstance(value, Const) and _number(value) and 0 < value.value <= TINY
+    return isinstance(value, Const) and _number(value) and 0 < value.value <= GUARD
 
 
 def _number(value: Value) -> bool:
@@ -351,6 +352,8 @@ def _is_fraction(value: Value) -> bool:
 
 def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/") -> Value:
     """Divide: of a total, this is where an average is made."""
+    if isinstance(left, Total | Mean) and sizes.says_processes(node):
+        return left
     if isinstance(left, Total):
         counters.outside(run, left, right, node)
         return averages.divided(run, left, right, node)
@@ -401,6 +404,8 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         run, left, right, node
     ):
         return left.but(scale=None)
+    if isinstance(right, Entries) and left.scale == 1 and left.loop in (None, right.loop):
+        return left.but(scale=0, features="")  # a mean over those that count
     if isinstance(right, BatchSize) and left.scale is not None and left.loop in (None, right.loop):
         alone = not left.grad or (run.loops[-1:] == [left.loop] and not _is_part(run, node))
         if left.scale == 0 and alone and left.kind != "kl" and not left.weighted:

@@ -312,7 +312,9 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         return
     if term.assumed and not term.nominal:
         sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
-        if (sums and not run.ran) or counted == "sampler" or term.scale != 0:
+        if (sums and not run.ran) or counted == "sampler":
+            return
+        if term.scale != 0 and not term.by_hand:
             return
     if term.nominal and term.scale == 0:
         if counted in ("samples", "padded"):
@@ -351,6 +353,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             what="sums of each batch's losses are added up",
             divisor=f"{sizes.name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
+            level="warning" if term.assumed else None,
         )
     elif term.scale == 1 and counted == "padded":
         _padded(run, term, loop, divisor, place)

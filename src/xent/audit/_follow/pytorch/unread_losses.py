@@ -32,7 +32,7 @@ def is_criterion(
     words = (called_by(node) if node is not None else name).lstrip("_")
     if any(isinstance(one, ast.Starred) for one in getattr(node, "args", ())):
         return CRITERION.fullmatch(words) is not None  # loss_fn(*outputs, *targets)
-    return _of_batch(args, options) and CRITERION.fullmatch(words) is not None
+    return CRITERION.fullmatch(words) is not None and _of_batch(args, options)
 
 
 def _of_batch(args: list[Value], options: dict[str, Value]) -> bool:
@@ -54,10 +54,14 @@ def called_criterion(
     run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow what unknown code made and a call's words say is a loss: ``model.loss(x, y)``."""
-    several = ONE_OF_SEVERAL.fullmatch(called_by(node)) is not None and _of_batch(args, options)
-    if not several and not is_criterion(Opaque(), args, options, node):
+    name, given = called_by(node), [*args, *options.values()]
+    several = ONE_OF_SEVERAL.fullmatch(name) is not None and _of_batch(args, options)
+    # Of what a model keeps of the batch: model.loss(model.output, model.target)
+    kept = CRITERION.fullmatch(name) is not None and FEWEST_GIVEN <= len(given) <= MOST_GIVEN
+    in_batches = kept and run.loops and run.loops[-1].kind == "batches"
+    if not several and not in_batches and not is_criterion(Opaque(), args, options, node):
         return None
-    loss = assumed(run, called_by(node), [*args, *options.values()], node)
+    loss = assumed(run, name, given, node)
     return loss.but(by_name=True) if isinstance(loss, Loss) else loss
 
 
