@@ -589,3 +589,15 @@ def test_columns_are_counted_in_letters_and_not_in_bytes(tmp_path):
     )
     (found,) = audit(path).findings
     assert (found.rule, found.line, found.column) == ("X106", 2, 12)
+
+
+def test_a_script_that_is_run_cell_by_cell_may_have_magics(tmp_path):
+    path = tmp_path / "cells.py"
+    path.write_text(
+        "%reset -f\nimport torch.nn.functional as F\n!ls\nF.nll_loss(F.softmax(z, 1), y)\n"
+    )
+    (found,) = audit(path).findings
+    assert (found.rule, found.line) == ("X106", 4)
+    path.write_text("%reset -f\nimport torch\nprint 'old'\n")  # what is told of it as it stands
+    (found,) = audit(path).findings
+    assert (found.rule, found.line) == ("X000", 1)

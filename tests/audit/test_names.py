@@ -286,3 +286,20 @@ def test_each_loss_is_known_as_a_function(name, tmp_path):
     mean, summed = f"F.{name}(model(a), b)", f'F.{name}(model(a), b, reduction="sum")'
     assert "X401" in rules(SUM.format(f"{mean}.item()", "len(data)"), tmp_path)
     assert rules(SUM.format(f"{summed}.item()", "len(data)"), tmp_path) == set()
+
+
+def test_names_that_everybody_uses_are_known_without_an_import(tmp_path):
+    script = tmp_path / "cut.py"
+    script.write_text(
+        "from utils import *\n"
+        "def evaluate(model, test_set):\n"
+        "    losses, sums = [], 0.0\n"
+        "    loader = DataLoader(test_set, batch_size=8)\n"
+        "    for x, y in tqdm(loader):\n"
+        "        with torch.no_grad():\n"
+        "            losses.append(F.cross_entropy(model(x), y).item())\n"
+        "            sums += F.cross_entropy(model(x), y, reduction='sum').item()\n"
+        "    return np.mean(losses), sums / len(test_set)\n"
+    )
+    (found,) = audit(script, config=Config()).findings
+    assert (found.rule, found.line) == ("X402", 9)

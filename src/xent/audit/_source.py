@@ -136,6 +136,10 @@ def read(path: Path, shown: str) -> Script:
         source.broken.append((1, 1, _reason(error)))
         return source
     source.tree  # for what is broken  # noqa: B018
+    if source.broken:  # a script that was saved from a notebook, or is run cell by cell
+        plain = Script(path, shown, _without_magics(source.text))
+        plain.tree  # noqa: B018
+        return source if plain.broken else plain
     return source
 
 

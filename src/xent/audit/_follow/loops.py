@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import Any
 
 from xent.audit._follow import batches
 from xent.audit._follow.run import Walk
@@ -291,26 +292,39 @@ FIXED = (
 def left_early(loop: Loop) -> bool:
     """Whether a loop is left after a fixed number of rounds, before a smaller last batch.
 
-    ``if i >= 2: break``: the number stands in the code, and the index counts the rounds.
+    ``if i >= 2: break``: the number stands in the code, and something counts the rounds.
     """
-    target = getattr(loop.node, "target", None)
-    index = target.elts[0] if isinstance(target, ast.Tuple | ast.List) and target.elts else None
-    over = getattr(loop.node, "iter", None)
-    counted = isinstance(over, ast.Call) and ast.unparse(over.func) == "enumerate"
-    if not counted or not isinstance(index, ast.Name):
-        return False
-    for part in getattr(loop.node, "body", ()):
+    body = getattr(loop.node, "body", ())
+    for part in body if isinstance(body, list) else ():
         test = part.test if isinstance(part, ast.If) else None
         if not isinstance(test, ast.Compare) or not isinstance(part.body[-1], ast.Break):
             continue
         left, right = test.left, test.comparators[0]
         if isinstance(left, ast.BinOp) and isinstance(left.right, ast.Constant):
             left = left.left  # i + 1
-        named = isinstance(left, ast.Name) and left.id == index.id
         reached = isinstance(test.ops[0], ast.GtE | ast.Gt | ast.Eq)
-        if named and reached and isinstance(right, ast.Constant):
+        if reached and isinstance(right, ast.Constant) and ast.unparse(left) in _rounds(loop.node):
             return True
     return False
+
+
+def _rounds(node: Any) -> set[str]:
+    """Return what counts the rounds of a loop: its index, a counter, how long a list has grown."""
+    found = {ast.unparse(node.target.elts[0])} if _is_enumerated(node) else set()
+    for part in node.body:
+        call = part.value if isinstance(part, ast.Expr) else None
+        func = call.func if isinstance(call, ast.Call) else None
+        if isinstance(func, ast.Attribute) and func.attr == "append":
+            found.add(f"len({ast.unparse(func.value)})")
+        elif isinstance(part, ast.AugAssign) and ast.unparse(part.value) == "1":
+            found.add(ast.unparse(part.target))
+    return found
+
+
+def _is_enumerated(node: Any) -> bool:
+    over, target = getattr(node, "iter", None), getattr(node, "target", None)
+    counted = isinstance(over, ast.Call) and ast.unparse(over.func) == "enumerate"
+    return counted and isinstance(target, ast.Tuple | ast.List) and bool(target.elts)
 
 
 def left_by_index(loop: Loop, added: ast.AST) -> bool:

@@ -21,7 +21,19 @@ ALIASES = (
     ("tqdm.rich.", "tqdm."),
     ("tqdm.std.", "tqdm."),
     ("tqdm.trange", "range"),
+    ("numpy.arange", "range"),
 )
+
+# What everybody calls so, where nothing says what it is: cells and files that were cut out, and
+# ``from utils import *``.
+USUAL_NAMES = {
+    "np": "numpy",
+    "torch": "torch",
+    "nn": "torch.nn",
+    "F": "torch.nn.functional",
+    "DataLoader": "torch.utils.data.DataLoader",
+    "tqdm": "tqdm.tqdm",
+}
 
 
 def plain(name: str) -> str:
@@ -58,6 +70,8 @@ def look_up(run: Walk, name: str) -> Value | None:
         return run.resolved(module[name])
     if name in BUILTINS:
         return External(name)
+    if name in USUAL_NAMES:
+        return External(USUAL_NAMES[name])
     stars = frame.module.stars
     if len(stars) == 1:
         return External(f"{stars[0]}.{name}")

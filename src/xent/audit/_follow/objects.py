@@ -24,11 +24,13 @@ from xent.audit._follow.values import (
     Loop,
     Loss,
     Made,
+    Mean,
     Mode,
     Module,
     Opaque,
     Sequence,
     Tensor,
+    Total,
     Value,
     Zero,
 )
@@ -82,7 +84,7 @@ def attribute(run: Walk, holder: Value, name: str) -> Value:
         return run.resolved(holder.part(name))
     if isinstance(holder, Dictionary) and name in holder.items:  # a row of named tuples
         return holder.items[name]
-    if isinstance(holder, Expression | Entries) and name == "data":
+    if isinstance(holder, Expression | Entries | Mean | Total | Zero) and name == "data":
         return holder
     return Opaque(name)
 

@@ -219,6 +219,16 @@ class Mode(Value):
     by: Function | None = None  # what set it
 
 
+def _of_parts(value: Value | None, depth: int = 3) -> Loop | None:
+    """Return the loop of whose batch a part of a list or dict is, at most so deep."""
+    if not isinstance(value, Sequence | Dictionary):
+        return getattr(value, "batch", None)
+    held = value.items.values() if isinstance(value, Dictionary) else value.items or ()
+    first = value.default if isinstance(value, Dictionary) else value.element
+    parts = (first, *held) if depth else ()
+    return next((loop for part in parts if (loop := _of_parts(part, depth - 1))), None)
+
+
 @dataclass(eq=False, repr=False)
 class Sequence(Value):
     """A tuple or list; ``items`` is None where they are not known one by one.
@@ -234,6 +244,11 @@ class Sequence(Value):
     over: Value | None = None  # what a comprehension without conditions goes over
     grown: bool = False  # in a loop: nobody knows how long it is
 
+    @property
+    def batch(self) -> Loop | None:
+        """The loop of whose batch its parts are."""
+        return _of_parts(self)
+
 
 @dataclass(eq=False, repr=False)
 class Dictionary(Value):
@@ -243,6 +258,11 @@ class Dictionary(Value):
     default: Value | None = None
     loops: tuple[Loop, ...] = ()
     counter: bool = False  # whose update adds
+
+    @property
+    def batch(self) -> Loop | None:
+        """The loop of whose batch its parts are."""
+        return _of_parts(self)
 
 
 @dataclass(eq=False, repr=False)
@@ -389,7 +409,8 @@ class Total(Value):
 
 @dataclass(eq=False, repr=False)
 class Mean(Value):
-    """A total that was divided."""
+    """A total that was divided, in its own loop ``at`` a place that nothing was said of yet."""
 
     of: Total
     divisor: Value
+    at: Place | None = None

@@ -21,6 +21,7 @@ from xent.audit._follow.averaging import (
     never_added,
     one_batch,
     recursions,
+    sizes,
     windows,
 )
 from xent.audit._follow.pytorch import tensors, unread_losses
@@ -29,6 +30,7 @@ from xent.audit._follow.values import (
     BatchSize,
     Choice,
     Const,
+    Entries,
     Expression,
     External,
     Index,
@@ -64,6 +66,8 @@ CONSTANTS = {
     "%": operator.mod,
     "**": operator.pow,
 }
+COUNTS = BatchSize | Entries | Index | Length | Total
+GUARD = 1e-3
 WIDEST_LIST = 8  # items of a list that is made by multiplication, and followed one by one
 
 
@@ -140,6 +144,9 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         bonus = isinstance(one, Loss) and one.kind == "entropy" and one.positive
         if bonus and isinstance(other, Loss | Opaque) and getattr(other, "kind", "") != "entropy":
             run.report("X801", run.place(node))
+    for one, other in ((left, right), (right, left)):
+        if _is_tiny(other) and isinstance(one, COUNTS):
+            return one  # total / (count + 1e-8)
     if isinstance(right, Zero | Total):
         left, right = right, left
     if isinstance(left, Zero | Total):
@@ -256,6 +263,11 @@ def _is_one(value: Value) -> bool:
     return isinstance(value, Const) and value.value == 1
 
 
+def _is_tiny(value: Value) -> bool:
+    """Whether this is what is added to a divisor so that it is not 0."""
+    return isinstance(value, Const) and _number(value) and 0 < value.value <= GUARD
+
+
 def _number(value: Value) -> bool:
     return isinstance(value, Const | Zero) and isinstance(value.value, NUMBERS)
 
@@ -316,10 +328,20 @@ def _scaled(loss: Loss, other: Value) -> Value:
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
-    named = isinstance(other, Opaque | External)
-    if _is_fraction(other) or (named and not SIZE.search(other.name.rpartition(".")[2])):  # type: ignore[attr-defined]
+    if _is_fraction(other) or _is_weight(other):
         return loss.but(weighted=True)
     return loss.but(scale=None, mean_part=False)
+
+
+def _is_weight(value: Value) -> bool:
+    """Whether this is a number that no batch changes, such as ``1 - 1 / epoch``, and no size."""
+    if isinstance(value, Expression):
+        left = _number(value.left) or (value.operator == "*" and _is_weight(value.left))
+        return left and _is_weight(value.right)
+    if isinstance(value, Index):
+        return not loops.is_batches(value.loop)
+    named = isinstance(value, Opaque | External)
+    return named and not SIZE.search(value.name.rpartition(".")[2])  # type: ignore[attr-defined]
 
 
 def _is_fraction(value: Value) -> bool:
@@ -330,6 +352,8 @@ def _is_fraction(value: Value) -> bool:
 
 def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/") -> Value:
     """Divide: of a total, this is where an average is made."""
+    if isinstance(left, Total | Mean) and sizes.says_processes(node):
+        return left
     if isinstance(left, Total):
         counters.outside(run, left, right, node)
         return averages.divided(run, left, right, node)
@@ -380,6 +404,8 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         run, left, right, node
     ):
         return left.but(scale=None)
+    if isinstance(right, Entries) and left.scale == 1 and left.loop in (None, right.loop):
+        return left.but(scale=0, features="")  # a mean over those that count
     if isinstance(right, BatchSize) and left.scale is not None and left.loop in (None, right.loop):
         alone = not left.grad or (run.loops[-1:] == [left.loop] and not _is_part(run, node))
         if left.scale == 0 and alone and left.kind != "kl" and not left.weighted:

@@ -137,7 +137,19 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Mean:
         before = len(run.pending)
         _divided(run, total, total.term, divisor, node)
         _mark(run, before, total.term)
+        running = run.is_open(total.loops[-1]) and len(run.pending) == before
+        return Mean(total, divisor, run.place(node) if running else None)
     return Mean(total, divisor)
+
+
+def read_after(run: Walk, mean: Mean) -> None:
+    """Judge a mean that each round makes anew, where the last one is used after the loop."""
+    at, total = mean.at, mean.of
+    if at is None or run.is_open(total.loops[-1]) or at[0] is not run.frame.module:
+        return
+    mean.at = None
+    if isinstance(mean.divisor, Index):
+        divided(run, total, mean.divisor, at[1])
 
 
 def _mark(run: Walk, before: int, term: Loss) -> None:
@@ -300,7 +312,9 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         return
     if term.assumed and not term.nominal:
         sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
-        if (sums and not run.ran) or counted == "sampler" or term.scale != 0:
+        if (sums and not run.ran) or counted == "sampler":
+            return
+        if term.scale != 0 and not term.by_hand:
             return
     if term.nominal and term.scale == 0:
         if counted in ("samples", "padded"):
@@ -339,6 +353,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             what="sums of each batch's losses are added up",
             divisor=f"{sizes.name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
+            level="warning" if term.assumed else None,
         )
     elif term.scale == 1 and counted == "padded":
         _padded(run, term, loop, divisor, place)

@@ -56,12 +56,16 @@ def shifted(*targets: Value | None) -> tuple[Value, ...]:
 def kept(mask: Value | None, node: ast.AST | None = None) -> Entries | None:
     """Count what a mask keeps: ``(y != pad)``, ``y.ne(pad)``, ``attention_mask``."""
     said = node.func.value if isinstance(node, ast.Call) else None  # type: ignore[attr-defined]
+    said = said.operand if isinstance(said, ast.UnaryOp) else said  # (~mask).sum()
     named = said is not None and MASK.fullmatch(ast.unparse(said)) is not None
     of: Value | None = None
     if isinstance(mask, Expression) and mask.operator in ("!=", ">"):
         of = mask.left if isinstance(mask.right, Const | Zero | Opaque) else None
     elif isinstance(mask, Opaque) and (named or mask.mask or MASK.fullmatch(mask.name)):
         of = mask
+    elif isinstance(mask, Expression) and named:  # positions >= lengths[:, None]
+        sides = (mask.left, mask.right)
+        of = next((one for one in sides if getattr(one, "batch", None) is not None), None)
     if not isinstance(of, Opaque) or of.batch is None:
         return None
     return Entries(of.batch, of.root or of, not of.cut)

@@ -59,13 +59,14 @@ def _given(run: Walk, name: str) -> bool:
 
 
 def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
-    """X407: a number that is still 0 is divided by the length of a loader with losses."""
-    if not isinstance(divisor, Length) or zero.place is None:
+    """X407: a number that is still 0 is divided by the batches of a loader with losses."""
+    counter = isinstance(divisor, Total) and divisor.term == Const(1)
+    if not (counter or isinstance(divisor, Length)) or zero.place is None:
         return
     parts = {ast.BinOp: "left", ast.AugAssign: "target"}
     name = ast.unparse(getattr(node, parts[type(node)])) if type(node) in parts else ""
     if "loss" in name.lower() and any(
-        loops.counts(divisor, loop)
+        (divisor.loops[-1] is loop if counter else loops.counts(divisor, loop))  # type: ignore[attr-defined]
         and loop not in zero.loops
         and (loop.losses or (loop.kind == "batches" and not _given(run, name)))
         for loop in run.past

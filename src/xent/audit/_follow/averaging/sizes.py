@@ -82,7 +82,8 @@ def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
     if source.name == "given":
         return False  # what a function of the script yields is as even as it makes it
     text = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
-    return any(word in text for word in ("loader", "_dl", "dl_", "_iter", "batches", "iterator"))
+    words = ("loader", "dataload", "_dl", "dl_", "_iter", "batches", "iterator")
+    return any(word in text for word in words)
 
 
 def _known(run: Walk, loop: Loop) -> tuple[int, int] | None:
@@ -137,11 +138,26 @@ SAMPLES = re.compile(r"(data_?set|data)_?(sizes?|lens?|lengths?)|n(um)?_(samples
 
 def says_samples(node: ast.AST) -> bool:
     """Whether a divisor that nobody sees made is called the size of a data set."""
+    return SAMPLES.fullmatch(_divisor(node)) is not None
+
+
+PROCESSES = re.compile(
+    r"(get_)?world_?size|(num|n)_?(processes|procs|gpus)|nprocs|device_count", re.I
+)
+
+
+def says_processes(node: ast.AST) -> bool:
+    """Whether a divisor is called the number of processes, over all of which was summed before."""
+    return PROCESSES.fullmatch(_divisor(node)) is not None
+
+
+def _divisor(node: ast.AST) -> str:
+    """Return the last word that a divisor is called by."""
     said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
-    while isinstance(said, ast.Subscript):
-        said = said.value
+    while isinstance(said, ast.Subscript | ast.Call):
+        said = said.value if isinstance(said, ast.Subscript) else said.func
     word = getattr(said, "attr", getattr(said, "id", ""))
-    return isinstance(word, str) and SAMPLES.fullmatch(word) is not None
+    return word if isinstance(word, str) else ""
 
 
 def name(value: Value) -> str:

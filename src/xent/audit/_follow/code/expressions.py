@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from xent.audit._follow import loops, objects, rows
-from xent.audit._follow.averaging import arithmetic, entries, shown
+from xent.audit._follow.averaging import arithmetic, averages, entries, shown
 from xent.audit._follow.code import calls, columns, conditions
 from xent.audit._follow.names import name_of
 from xent.audit._follow.pytorch import tokenizers
@@ -20,6 +20,7 @@ from xent.audit._follow.values import (
     Instance,
     Loss,
     Made,
+    Mean,
     Opaque,
     Sequence,
     Tensor,
@@ -40,7 +41,10 @@ def _constant(run: Walk, node: ast.Constant) -> Value:
 
 
 def _name(run: Walk, node: ast.Name) -> Value:
-    return name_of(run, node.id)
+    found = name_of(run, node.id)
+    if isinstance(found, Mean):
+        averages.read_after(run, found)
+    return found
 
 
 def _attribute(run: Walk, node: ast.Attribute) -> Value:
@@ -262,10 +266,12 @@ def _comprehension(
         pairs = []
         for value in items:
             run.walker.bind(run, generator.target, value)
-            pairs.append(_element(run, node))
+            key, made = _element(run, node)
+            pairs.append((key, _start(run, made, node)))
+        around = tuple(run.loops)
         if isinstance(node, ast.DictComp):
-            return Dictionary({getattr(key, "value", key): value for key, value in pairs})
-        return Sequence([value for _, value in pairs], tuple(run.loops))
+            return Dictionary({getattr(k, "value", k): v for k, v in pairs}, loops=around)
+        return Sequence([value for _, value in pairs], around)
     if (
         isinstance(source, Made)
         and source.name == "parameters"
@@ -281,9 +287,10 @@ def _comprehension(
     finally:
         loops.leave(run, loop)
     if isinstance(node, ast.DictComp):
-        return Dictionary({}, default=value)
+        return Dictionary({}, default=_start(run, value, node), loops=outside)
     total = None
-    if isinstance(value, Loss) and not generator.ifs:
+    of_parts = loop.kind == "items"  # all of them are one batch's loss, whichever are taken
+    if isinstance(value, Loss) and (of_parts or not generator.ifs):
         total = Total((loop,), value, run.place(node), under=run.under())
     rows_left = isinstance(value, Dictionary | Sequence)
     left = rows_left and loops.is_batches(loop) and not generator.ifs

@@ -264,7 +264,8 @@ def method(
         return tensor.but(dims=None, features=None)
     if name in ("pow", "square", "abs") and tensor.applied == "difference":
         return tensor.but(applied="", place=None, loss="recon")
-    if name in ("add", "sub", "mul", "div", "neg", "pow", "square", "abs"):
+    masked = name in ("masked_fill", "masked_select") and tensor.loss
+    if masked or name in ("add", "sub", "mul", "div", "neg", "pow", "square", "abs"):
         return tensor.but(applied="", below=None, place=None)
     return Opaque(name, tensor.batch)
 

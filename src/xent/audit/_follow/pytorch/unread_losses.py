@@ -10,7 +10,13 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Const, Loop, Loss, Made, Opaque, Place, Value
 
 CRITERION = re.compile(
-    r"criterions?|crit|criteria|loss_?((f|fn|func|function)s?)?|losses|objective", re.I
+    r"criterions|crit|criteria|(\w+_)?criterion(_\w+)?|loss_?((f|fn|func|function)s?)?|losses"
+    r"|objective",
+    re.I,
+)
+# One of several, called after what it judges: ``mse_loss_fn``, ``loss_depth``. It may sum.
+ONE_OF_SEVERAL = re.compile(
+    r"\w+_loss(_?(fn|func|function))?|loss_(?!mask|weight|scale|history|logs?|dict|and)\w+", re.I
 )
 FEWEST_GIVEN, MOST_GIVEN = 2, 4  # arguments of a loss: an output, a target, and what weighs them
 
@@ -24,10 +30,16 @@ def is_criterion(
     if given == FEWEST_GIVEN and CRITERION.fullmatch(name) is not None:
         return True
     words = (called_by(node) if node is not None else name).lstrip("_")
-    of_batch = any(getattr(v, "batch", None) for v in (*args, *options.values()))
-    return (
-        FEWEST_GIVEN <= given <= MOST_GIVEN and of_batch and CRITERION.fullmatch(words) is not None
-    )
+    if any(isinstance(one, ast.Starred) for one in getattr(node, "args", ())):
+        return CRITERION.fullmatch(words) is not None  # loss_fn(*outputs, *targets)
+    return CRITERION.fullmatch(words) is not None and _of_batch(args, options)
+
+
+def _of_batch(args: list[Value], options: dict[str, Value]) -> bool:
+    """Whether a call is given as much as a loss, and something of a batch."""
+    given = (*args, *options.values())
+    few = FEWEST_GIVEN <= len(given) <= MOST_GIVEN
+    return few and any(getattr(value, "batch", None) for value in given)
 
 
 def called_by(node: ast.AST) -> str:
@@ -42,9 +54,14 @@ def called_criterion(
     run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow what unknown code made and a call's words say is a loss: ``model.loss(x, y)``."""
-    if not is_criterion(Opaque(), args, options, node):
+    name, given = called_by(node), [*args, *options.values()]
+    several = ONE_OF_SEVERAL.fullmatch(name) is not None and _of_batch(args, options)
+    # Of what a model keeps of the batch: model.loss(model.output, model.target)
+    kept = CRITERION.fullmatch(name) is not None and FEWEST_GIVEN <= len(given) <= MOST_GIVEN
+    in_batches = kept and run.loops and run.loops[-1].kind == "batches"
+    if not several and not in_batches and not is_criterion(Opaque(), args, options, node):
         return None
-    loss = assumed(run, called_by(node), [*args, *options.values()], node)
+    loss = assumed(run, name, given, node)
     return loss.but(by_name=True) if isinstance(loss, Loss) else loss
 
 
@@ -98,7 +115,7 @@ def called_so(
 ) -> Value | None:
     """Follow a function of a file that could not be read, whose name says that it is a loss."""
     first, _, last = name.rpartition(".")
-    if first and is_criterion(Opaque(last), args, options):
+    if first and is_criterion(Opaque(last), args, options, node):
         return assumed(run, last, args, node)
     if not first or LOSS_NAME.fullmatch(last) is None or len(args) + len(options) < 2:
         return None
