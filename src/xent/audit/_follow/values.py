@@ -332,6 +332,7 @@ class Tensor(Value):
     focal: str = ""  # "p", "1 - p", or "weight" of a focal loss
     epsilon: float = 0.0  # what was added to it before a logarithm
     shifted: tuple[Value, ...] = ()  # the tensors whose first entries it leaves out
+    ignores: bool = False  # unreduced values of a loss, 0 where a target is ignored
 
     def but(self, **changes: Any) -> Tensor:
         """Return the tensor with some things changed."""

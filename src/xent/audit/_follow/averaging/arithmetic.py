@@ -244,7 +244,8 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
         focal = "1 - p"
     elif focal != "weight" or not isinstance(other, Const | Opaque):
         focal = ""
-    changed = one.but(focal=focal, applied="", loss=loss, per=per)
+    ignores = one.ignores and isinstance(other, Const | Tensor)  # no mask that may weigh them
+    changed = one.but(focal=focal, applied="", loss=loss, per=per, ignores=ignores)
     if sign == "-" and not loss and isinstance(other, Tensor | Opaque):
         changed = changed.but(applied="difference")
     return changed.but(features=None) if isinstance(other, Tensor) else changed

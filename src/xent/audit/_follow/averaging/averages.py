@@ -17,6 +17,7 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Entries,
     Expression,
     Index,
     Length,
@@ -180,6 +181,8 @@ def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST)
 def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
+    if isinstance(divisor, Mean) and loops.is_nominal(divisor.divisor, loop):  # n += batch_size
+        return "batches" if _counted(run, total, divisor.of, node) == "padded" else ""
     if isinstance(divisor, Expression) and divisor.operator == "*":
         parts = divisor.left, divisor.right
         for one, other in (parts, parts[::-1]):
@@ -276,7 +279,9 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
 
 def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: Place) -> None:
     loop = total.loops[-1]
-    facts = {"divisor": sizes.name(divisor), "size": "len(x)"}
+    of_targets = isinstance(divisor, Total) and isinstance(divisor.term, Entries)
+    size = "number_of_targets" if of_targets else "len(x)"
+    facts = {"divisor": sizes.name(divisor), "size": size}
     if term.exp:
         if counted == "batches":
             run.report("X405", place, losses=(term.place,))

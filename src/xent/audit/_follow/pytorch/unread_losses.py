@@ -10,7 +10,9 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Const, Loop, Loss, Made, Opaque, Place, Value
 
 CRITERION = re.compile(
-    r"criterions?|crit|criteria|loss_?((f|fn|func|function)s?)?|losses|objective", re.I
+    r"(\w+_)?(criterions?|crit|criteria|loss_?(f|fn|fun|fct|func|function)s?)(_?\d|_\w+)?"
+    r"|loss_?|losses|objective",
+    re.I,
 )
 FEWEST_GIVEN, MOST_GIVEN = 2, 4  # arguments of a loss: an output, a target, and what weighs them
 
