@@ -315,6 +315,11 @@ class Choice(Value):
 
     options: tuple[Value, ...]
 
+    @property
+    def batch(self) -> Loop | None:
+        """The loop whose current batch one of the values is made of."""
+        return next((b for one in self.options if (b := getattr(one, "batch", None))), None)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tensor(Value):

@@ -176,8 +176,7 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
                 return one
             if run.ran:
                 return one.but(supposed="loss")
-            mean = one.scale == 0 and not one.assumed
-            return one.but(scale=None, mean_part=mean or one.mean_part)
+            return one.but(scale=None, mean_part=one.scale == 0 or one.mean_part)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "+")

@@ -296,7 +296,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         )
         return
     if term.mean_part and counted == "batches":
-        _batch_means(run, term, loop, place, "")  # whatever was added to the mean
+        _batch_means(run, term, loop, place, _where(term))  # whatever was added to it
     if term.scale is None or sizes.batches_of_one(loop):
         return
     if counted in BATCH_QUOTIENTS:

@@ -270,6 +270,10 @@ def _of_unknown(
     if name == "masked_fill_":
         tokenizers.ignored(holder, Opaque("mask"), Opaque("value"))
         return holder
+    if name in ("eval", "train") and isinstance(holder, Opaque):
+        training = objects.truth(args[0]) if args else name == "train"
+        set_to = Opaque("training") if training is None else Const(training)
+        run.write(holder.parts, "training", set_to)
     if name in ("eval", "train") or name.rstrip("_") in SAME:
         return holder
     if name in ("backward", "manual_backward"):
