@@ -284,6 +284,11 @@ class BatchSize(Value):
         return id(self.loop)
 
 
+@dataclass(frozen=True, repr=False)
+class Parts(Value):
+    """How many tensors a batch is made of: len() of a tuple or dict."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Entries(Value):
     """How many entries of a tensor of the current batch a mask keeps, of all or of all but some."""
@@ -363,6 +368,7 @@ class Loss(Value):
     mean_part: bool = False  # a mean, to which something unknown was added
     by_hand: bool = False  # multiplied by the size of the batch where it was added
     weighted: bool = False
+    by_parts: bool = False  # multiplied by the number of tensors in a batch
     accumulated: Value | None = None  # the steps of accumulation that it was divided by
     over: tuple[tuple[Value, Place], ...] = ()
     padding: bool = False  # it leaves out targets that are ignored

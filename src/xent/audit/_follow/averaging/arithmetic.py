@@ -29,6 +29,7 @@ from xent.audit._follow.values import (
     BatchSize,
     Choice,
     Const,
+    Entries,
     Expression,
     External,
     Index,
@@ -37,6 +38,7 @@ from xent.audit._follow.values import (
     Made,
     Mean,
     Opaque,
+    Parts,
     Sequence,
     Tensor,
     Total,
@@ -180,6 +182,8 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "+")
+    if isinstance(left, Entries) and _number(right) and 0 < right.value < 0.01:  # type: ignore[attr-defined]
+        return left  # mask.sum() + 1e-8
     if isinstance(left, Mean) and right == Const(1):
         counters.one_added_to_mean(run, left, node)
     return Expression("+", left, right)
@@ -313,6 +317,8 @@ def _scaled(loss: Loss, other: Value) -> Value:
         return loss.but(scale=loss.scale + 1, by_hand=True)
     if loops.is_nominal(other, loss.loop) and loss.scale == 0:
         return loss.but(nominal=True)
+    if isinstance(other, Parts):
+        return loss.but(by_parts=True)
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
@@ -386,6 +392,8 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
             one_batch.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
+    if isinstance(right, Entries) and left.scale == 1 and left.loop in (None, right.loop):
+        return left.but(scale=0, features="mean")  # of what a mask keeps
     if _accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
     once = left.scale == 0 and not left.grad and not left.weighted and left.kind != "kl"

@@ -25,6 +25,7 @@ from xent.audit._follow.values import (
     Loss,
     Mean,
     Opaque,
+    Parts,
     Place,
     Sequence,
     Total,
@@ -198,8 +199,8 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
                 return "one more"
             if divisor.term.value == 1:
                 return "batches"
-        if isinstance(divisor.term, BatchSize):
-            return "samples"
+        if isinstance(divisor.term, BatchSize | Parts):
+            return "samples" if isinstance(divisor.term, BatchSize) else "parts"
         return "padded" if loops.is_nominal(divisor.term, loop) else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]
     anew = windows.set_anew(outer[-1], loop, node) if outer else ""
@@ -278,6 +279,8 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
 
 
 def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: Place) -> None:
+    if counters.of_parts(run, term, counted, divisor, place):
+        return
     loop = total.loops[-1]
     of_targets = isinstance(divisor, Total) and isinstance(divisor.term, Entries)
     size = "number_of_targets" if of_targets else "len(x)"
