@@ -36,13 +36,14 @@ SEQUENCES_RULES = (
         seen_by="SR",
         level="error",
         message="padding is counted as a target: {what}",
-        fix="ignore_index={pad}",
+        fix="{fix}",
         wrong="criterion = nn.CrossEntropyLoss()\n"
         "loss = criterion(logits.flatten(0, 1), pad_sequence(targets, True).flatten())",
         right="criterion = nn.CrossEntropyLoss(ignore_index=0)",
         why="Padding is easy to predict and says nothing. It lowers the mean and takes gradient.",
         cost="A share of the loss as large as the share of padding.",
-        silent="padding of -100, the default of ignore_index; masked by hand.",
+        silent="padding of -100, the default of ignore_index; masked by hand. Of reduction='none' "
+        "with an ignore_index the mean is told, where it is taken of all values.",
     ),
     AuditRule(
         id="X504",

@@ -196,7 +196,7 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
     if isinstance(holder, Loss | BatchSize | Length | Index | Zero):
         return holder
     if isinstance(holder, Tensor):
-        return holder.but(dims=None)
+        return holder.but(dims=None, ignores=False)
     if isinstance(holder, Made):
         if ("item", name) in holder.attrs:
             return holder.attrs["item", name]

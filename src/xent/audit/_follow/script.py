@@ -6,6 +6,7 @@ import ast
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
@@ -26,6 +27,9 @@ WALKER = Walker(
     statements.run_module,
     imports.imported,
 )
+
+
+Coded = TypeVar("Coded", bound=Function | Class)
 
 
 @dataclass
@@ -75,12 +79,36 @@ def _uncalled(run: Walk) -> None:
     """Follow functions and methods that nothing calls, with unknown arguments."""
     module = run.modules.script
     module.running = True
-    for value in list(module.names.values()):
-        if isinstance(value, Function) and value.module is module:
+    own = [v for v in module.names.values() if getattr(v, "module", None) is module]
+    for value in _callers_first([v for v in own if isinstance(v, Function | Class)]):
+        if isinstance(value, Function):
             _try(run, value)
-        elif isinstance(value, Class) and value.module is module:
+        else:
             _methods(run, value)
     module.running = False
+
+
+def _callers_first(values: list[Coded], before: str = "") -> list[Coded]:
+    """Order what nothing calls: what the others call is better followed from there."""
+    calls_of = {value: _calls(value.node) for value in values}
+
+    def called(value: Coded) -> bool:
+        name = before + getattr(value.node, "name", "lambda")
+        return any(name in calls_of[other] for other in values if other is not value)
+
+    return sorted(values, key=called)
+
+
+def _calls(code: ast.AST) -> set[str]:
+    """Return what code calls, by one or two words: ``evaluate``, ``self.evaluate``."""
+    found = set()
+    for part in ast.walk(code):
+        func = part.func if isinstance(part, ast.Call) else None
+        if isinstance(func, ast.Name):
+            found.add(func.id)
+        elif isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
+            found.add(f"{func.value.id}.{func.attr}")
+    return found
 
 
 def _methods(run: Walk, made: Class) -> None:
@@ -89,7 +117,7 @@ def _methods(run: Walk, made: Class) -> None:
     todo = [
         m for m in made.members.values() if isinstance(m, Function) and m.node not in run.called
     ]
-    todo.sort(key=lambda m: m.name != "__init__")
+    todo = sorted(_callers_first(todo, "self."), key=lambda m: m.name != "__init__")
     todo += _inherited(made)
     if not todo:
         return
@@ -137,14 +165,7 @@ def _inherited(made: Class) -> list[Function]:
 
 def _calls_own(method: Function, names: set[str]) -> bool:
     """Whether a method calls one of these methods of its object."""
-    return any(
-        isinstance(part, ast.Call)
-        and isinstance(part.func, ast.Attribute)
-        and part.func.attr in names
-        and isinstance(part.func.value, ast.Name)
-        and part.func.value.id == "self"
-        for part in ast.walk(method.node)
-    )
+    return not _calls(method.node).isdisjoint(f"self.{name}" for name in names)
 
 
 # As parts of names; `pretrained` is what functions that make models are given.

@@ -304,6 +304,11 @@ class BatchSize(Value):
         return id(self.loop)
 
 
+@dataclass(frozen=True, repr=False)
+class Parts(Value):
+    """How many tensors a batch is made of: len() of a tuple or dict."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Entries(Value):
     """How many entries of a tensor of the current batch a mask keeps, of all or of all but some."""
@@ -335,6 +340,11 @@ class Choice(Value):
 
     options: tuple[Value, ...]
 
+    @property
+    def batch(self) -> Loop | None:
+        """The loop whose current batch one of the values is made of."""
+        return next((b for one in self.options if (b := getattr(one, "batch", None))), None)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tensor(Value):
@@ -352,6 +362,7 @@ class Tensor(Value):
     focal: str = ""  # "p", "1 - p", or "weight" of a focal loss
     epsilon: float = 0.0  # what was added to it before a logarithm
     shifted: tuple[Value, ...] = ()  # the tensors whose first entries it leaves out
+    ignores: bool = False  # unreduced values of a loss, 0 where a target is ignored
 
     def but(self, **changes: Any) -> Tensor:
         """Return the tensor with some things changed."""
@@ -377,6 +388,7 @@ class Loss(Value):
     mean_part: bool = False  # a mean, to which something unknown was added
     by_hand: bool = False  # multiplied by the size of the batch where it was added
     weighted: bool = False
+    by_parts: bool = False  # multiplied by the number of tensors in a batch
     accumulated: Value | None = None  # the steps of accumulation that it was divided by
     over: tuple[tuple[Value, Place], ...] = ()
     padding: bool = False  # it leaves out targets that are ignored

@@ -39,6 +39,7 @@ from xent.audit._follow.values import (
     Made,
     Mean,
     Opaque,
+    Parts,
     Sequence,
     Tensor,
     Total,
@@ -183,11 +184,12 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
                 return one
             if run.ran:
                 return one.but(supposed="loss")
-            mean = one.scale == 0 and not one.assumed
-            return one.but(scale=None, mean_part=mean or one.mean_part)
+            return one.but(scale=None, mean_part=one.scale == 0 or one.mean_part)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
             return _with(one, other, "+")
+    if isinstance(left, Entries) and _number(right) and 0 < right.value < 0.01:  # type: ignore[attr-defined]
+        return left  # mask.sum() + 1e-8
     if isinstance(left, Mean) and right == Const(1):
         counters.one_added_to_mean(run, left, node)
     return Expression("+", left, right)
@@ -251,7 +253,8 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
         focal = "1 - p"
     elif focal != "weight" or not isinstance(other, Const | Opaque):
         focal = ""
-    changed = one.but(focal=focal, applied="", loss=loss, per=per)
+    ignores = one.ignores and isinstance(other, Const | Tensor)  # no mask that may weigh them
+    changed = one.but(focal=focal, applied="", loss=loss, per=per, ignores=ignores)
     if sign == "-" and not loss and isinstance(other, Tensor | Opaque):
         changed = changed.but(applied="difference")
     return changed.but(features=None) if isinstance(other, Tensor) else changed
@@ -325,6 +328,8 @@ def _scaled(loss: Loss, other: Value) -> Value:
         return loss.but(scale=loss.scale + 1, by_hand=True)
     if loops.is_nominal(other, loss.loop) and loss.scale == 0:
         return loss.but(nominal=True)
+    if isinstance(other, Parts):
+        return loss.but(by_parts=True)
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
@@ -412,6 +417,8 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
             one_batch.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
+    if isinstance(right, Entries) and left.scale == 1 and left.loop in (None, right.loop):
+        return left.but(scale=0, features="mean")  # of what a mask keeps
     if _accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
     once = left.scale == 0 and not left.grad and not left.weighted and left.kind != "kl"

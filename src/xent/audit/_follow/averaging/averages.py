@@ -17,6 +17,7 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Entries,
     Expression,
     Index,
     Length,
@@ -24,6 +25,7 @@ from xent.audit._follow.values import (
     Loss,
     Mean,
     Opaque,
+    Parts,
     Place,
     Sequence,
     Total,
@@ -192,6 +194,8 @@ def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST)
 def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
+    if isinstance(divisor, Mean) and loops.is_nominal(divisor.divisor, loop):  # n += batch_size
+        return "batches" if _counted(run, total, divisor.of, node) == "padded" else ""
     if isinstance(divisor, Expression) and divisor.operator == "*":
         parts = divisor.left, divisor.right
         for one, other in (parts, parts[::-1]):
@@ -207,8 +211,8 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
                 return "one more"
             if divisor.term.value == 1:
                 return "batches"
-        if isinstance(divisor.term, BatchSize):
-            return "samples"
+        if isinstance(divisor.term, BatchSize | Parts):
+            return "samples" if isinstance(divisor.term, BatchSize) else "parts"
         return "padded" if loops.is_nominal(divisor.term, loop) else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]
     anew = windows.set_anew(outer[-1], loop, node) if outer else ""
@@ -287,8 +291,12 @@ def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pla
 
 
 def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: Place) -> None:
+    if counters.of_parts(run, term, counted, divisor, place):
+        return
     loop = total.loops[-1]
-    facts = {"divisor": sizes.name(divisor), "size": "len(x)"}
+    of_targets = isinstance(divisor, Total) and isinstance(divisor.term, Entries)
+    size = "number_of_targets" if of_targets else "len(x)"
+    facts = {"divisor": sizes.name(divisor), "size": size}
     if term.exp:
         if counted == "batches":
             run.report("X405", place, losses=(term.place,))
@@ -303,7 +311,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         )
         return
     if term.mean_part and counted == "batches":
-        _batch_means(run, term, loop, place, "")  # whatever was added to the mean
+        _batch_means(run, term, loop, place, _where(term))  # whatever was added to it
     if term.scale is None or sizes.batches_of_one(loop):
         return
     if counted in BATCH_QUOTIENTS:

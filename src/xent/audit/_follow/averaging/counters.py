@@ -24,6 +24,7 @@ from xent.audit._follow.values import (
     Made,
     Mean,
     Opaque,
+    Place,
     Total,
     Value,
     Zero,
@@ -69,6 +70,25 @@ def too_many(run: Walk, division: Division) -> None:
         count, why = "one round's", "a counter that is not set to 0 in each round"
     fix = "set the counter to 0 wherever the total is"
     run.report("X403", division.place, what=f"{count} losses are added up", divisor=why, fix=fix)
+
+
+def of_parts(run: Walk, term: Loss, counted: str, divisor: Value, place: Place) -> bool:
+    """X403: len() of a batch that is a tuple or dict was taken for the number of its samples."""
+    if not term.by_parts and counted != "parts":
+        return False
+    if term.scale in (0, 1) and not term.assumed:
+        alone = "a counter of the tensors in a batch, not of samples"
+        run.report(
+            "X403",
+            place,
+            what="losses times the number of tensors in a batch, not of samples, are added up"
+            if term.by_parts
+            else "all batches' losses are added up",
+            divisor=sizes.name(divisor) if counted != "parts" else alone,
+            fix="take len() of one tensor of the batch: that of a tuple or dict counts its tensors",
+            losses=(term.place,),
+        )
+    return True
 
 
 def one_fewer(run: Walk, division: Division) -> None:

@@ -25,6 +25,7 @@ from xent.audit._follow.values import (
 )
 
 MASK = re.compile(r"(\w+_)?mask", re.I)
+LENGTHS = re.compile(r"(\w+_)?\w{0,3}(len|lens|lengths?)", re.I)  # of sequences: their words
 FIRST_CUT = ("[:,1:]", "[1:]", "[...,1:]", "[:,1:,...]")
 LAST_CUT = ("[:,:-1]", "[:-1]", "[...,:-1]")
 NUMBERS_OF = re.compile(
@@ -53,17 +54,18 @@ def shifted(*targets: Value | None) -> tuple[Value, ...]:
     return tuple(t.root for t in targets if isinstance(t, Opaque) and t.cut == "first" and t.root)
 
 
-def kept(mask: Value | None, node: ast.AST | None = None) -> Entries | None:
-    """Count what a mask keeps: ``(y != pad)``, ``y.ne(pad)``, ``attention_mask``."""
-    said = node.func.value if isinstance(node, ast.Call) else None  # type: ignore[attr-defined]
+def kept(mask: Value | None, said: ast.expr | None) -> Entries | None:
+    """Count what a mask keeps: ``(y != pad)``, ``y.ne(pad)``, ``attention_mask``; or lengths."""
     said = said.operand if isinstance(said, ast.UnaryOp) else said  # (~mask).sum()
-    named = said is not None and MASK.fullmatch(ast.unparse(said)) is not None
+    words = ast.unparse(said) if said is not None else ""
     of: Value | None = None
     if isinstance(mask, Expression) and mask.operator in ("!=", ">"):
         of = mask.left if isinstance(mask.right, Const | Zero | Opaque) else None
-    elif isinstance(mask, Opaque) and (named or mask.mask or MASK.fullmatch(mask.name)):
-        of = mask
-    elif isinstance(mask, Expression) and named:  # positions >= lengths[:, None]
+    elif isinstance(mask, Opaque):
+        names = (words, mask.name)
+        counts = any(MASK.fullmatch(name) or LENGTHS.fullmatch(name) for name in names)
+        of = mask if mask.mask or counts else None
+    elif isinstance(mask, Expression) and MASK.fullmatch(words):  # positions >= lengths[:, None]
         sides = (mask.left, mask.right)
         of = next((one for one in sides if getattr(one, "batch", None) is not None), None)
     if not isinstance(of, Opaque) or of.batch is None:
@@ -71,14 +73,15 @@ def kept(mask: Value | None, node: ast.AST | None = None) -> Entries | None:
     return Entries(of.batch, of.root or of, not of.cut)
 
 
-def counted(run: Walk, name: str, args: list[Value]) -> Entries | None:
+def counted(run: Walk, name: str, args: list[Value], node: ast.AST) -> Entries | None:
     """Follow ``torch.sum(y != pad)`` and ``torch.count_nonzero(y)``."""
     first = args[0] if len(args) == 1 else None
+    said = node.args[0] if isinstance(node, ast.Call) and node.args else None
     if name in ("torch.count_nonzero", "numpy.count_nonzero"):
         if isinstance(first, Opaque) and first.batch is not None:
             return Entries(first.batch, first.root or first, not first.cut)
-        return kept(first)
-    return kept(first) if name in ("torch.sum", "numpy.sum", "sum") else None
+        return kept(first, said)
+    return kept(first, said) if name in ("torch.sum", "numpy.sum", "sum") else None
 
 
 def first_counted(run: Walk, loss: Loss, count: Value, place: Place) -> bool:

@@ -92,6 +92,18 @@ def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, nod
         run.report("X406", run.place(node), label=beside, size="len(x)")
 
 
+AVERAGED = ("validation_step", "test_step")  # what these log, a trainer averages over the batches
+
+
+def _of_step(run: Walk, shown: Value, node: ast.AST) -> None:
+    """X405: a step of Lightning logs the perplexity of its batch."""
+    loop = run.loops[-1] if run.loops else None
+    if loop is None or getattr(loop.node, "name", "") not in AVERAGED:
+        return
+    if isinstance(shown, Loss) and shown.exp and shown.positive and shown.loop is loop:
+        run.report("X405", run.place(node), losses=(shown.place,))
+
+
 def _last_words(label: str) -> str:
     """Return a label, of a long one its end."""
     label = label.strip(" :=")
@@ -126,6 +138,10 @@ def arguments(
     """Judge what a call shows: ``print("average loss:", total)``, ``writer.add_scalar``."""
     if name.rpartition(".")[2] not in SHOWS:
         return
+    if name in ("log", "log_dict") and options.get("on_epoch") != Const(False):
+        for given in (*args, *options.values()):
+            for one in given.items.values() if isinstance(given, Dictionary) else (given,):
+                _of_step(run, one, node)
     label = ""
     for number, arg in enumerate(args, 1):
         if isinstance(arg, Const) and isinstance(arg.value, str):

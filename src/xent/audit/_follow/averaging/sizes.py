@@ -10,6 +10,7 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Entries,
     External,
     Instance,
     Length,
@@ -133,7 +134,9 @@ def last_batch(run: Walk, loop: Loop) -> str | None:
     return f"{whole // size} {word} of {size}, 1 of {whole % size}"
 
 
-SAMPLES = re.compile(r"(data_?set|data)_?(sizes?|lens?|lengths?)|n(um)?_(samples|examples)", re.I)
+SAMPLES = re.compile(
+    r"(data_?set|data|dset)_?(sizes?|lens?|lengths?)|n(um)?_(samples|examples)", re.I
+)
 
 
 def says_samples(node: ast.AST) -> bool:
@@ -170,5 +173,6 @@ def name(value: Value) -> str:
         named = isinstance(of, Opaque | External)
         return f"len({of.name.rpartition('.')[2]})" if named else "a length"  # type: ignore[attr-defined]
     if isinstance(value, Total):
-        return "a counter of samples" if isinstance(value.term, BatchSize) else "a counter"
+        what = {BatchSize: " of samples", Entries: " of targets"}.get(type(value.term), "")
+        return f"a counter{what}"
     return str(value.value) if isinstance(value, Const) else "their number"

@@ -29,6 +29,7 @@ from xent.audit._follow.values import (
     Made,
     Mean,
     Opaque,
+    Parts,
     Sequence,
     Tensor,
     Total,
@@ -44,6 +45,8 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     if not args:
         return None
     value = args[0]
+    if isinstance(node, ast.Call) and node.args and loops.is_of_parts(run, node.args[0]):
+        return Parts()
     if isinstance(value, Opaque | Tensor) and value.batch is not None:
         return BatchSize(value.batch)
     if isinstance(value, Sequence):

@@ -236,7 +236,7 @@ def call_external(
     run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call a library's function or class."""
-    many = entries.counted(run, name, args) if args and not options else None
+    many = entries.counted(run, name, args, node) if args and not options else None
     if many is not None:
         return many
     follow = BUILTIN_CALLS.get(name)

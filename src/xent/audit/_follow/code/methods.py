@@ -41,6 +41,7 @@ PART_METHODS = tensors.SHAPES | {
     "select",
     "take",
 }
+OF_TENSORS = ("softmax", "log_softmax", "sigmoid")  # methods that nothing else has
 LOSS_ITSELF = SAME | tensors.SHAPES | {"item", "mean", "sum"}
 
 
@@ -249,7 +250,7 @@ def _of_unknown(
 ) -> Value:
     batch = getattr(holder, "batch", None)
     if name in ("sum", "count_nonzero") and not args and not options:
-        found = entries.kept(holder, node)
+        found = entries.kept(holder, getattr(node.func, "value", None))
         if found is not None:
             return found
     if name == "ne" and isinstance(holder, Opaque) and batch is not None:
@@ -269,6 +270,10 @@ def _of_unknown(
     if name == "masked_fill_":
         tokenizers.ignored(holder, Opaque("mask"), Opaque("value"))
         return holder
+    if name in ("eval", "train") and isinstance(holder, Opaque):
+        training = objects.truth(args[0]) if args else name == "train"
+        set_to = Opaque("training") if training is None else Const(training)
+        run.write(holder.parts, "training", set_to)
     if name in ("eval", "train") or name.rstrip("_") in SAME:
         return holder
     if name in ("backward", "manual_backward"):
@@ -281,7 +286,7 @@ def _of_unknown(
         return passed
     if name in ("log_prob", "entropy"):
         return tensors.of_distribution(run, holder, name, node)
-    if name.rstrip("_") in tensors.ACTIVATIONS and (batch is not None or "softmax" in name):
+    if name.rstrip("_") in tensors.ACTIVATIONS and (batch is not None or name in OF_TENSORS):
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
     if name in ("sum", "mean") and gaussians.is_divergence(run, node):
         return tensors.reduce(run, Tensor(batch=batch), name, args, options, node)

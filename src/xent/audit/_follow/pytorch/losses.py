@@ -248,6 +248,8 @@ def judge(
     ignored = settings.get("ignore_index")
     if isinstance(result, Loss) and ignored is not None and reduction == "mean":
         return result.but(padding=True)
+    if isinstance(result, Tensor) and ignored not in (None, Const(-100)):  # not by default
+        return result.but(ignores=True)
     return result
 
 
@@ -378,11 +380,13 @@ def _padding(
     if isinstance(padded.value, str):
         if ignored.value == -100:
             what = "the targets were padded by the tokenizer, and the loss ignores -100"
-            run.report("X503", run.place(node), what=what, pad="tokenizer.pad_token_id")
+            run.report(
+                "X503", run.place(node), what=what, fix="ignore_index=tokenizer.pad_token_id"
+            )
     elif padded.value != ignored.value:
         pad = f"{padded.value:g}"
         what = f"the rows were padded with {pad}, and the loss ignores {ignored.value}"
-        run.report("X503", run.place(node), what=what, pad=pad)
+        run.report("X503", run.place(node), what=what, fix=f"ignore_index={pad}")
 
 
 def _divergence(

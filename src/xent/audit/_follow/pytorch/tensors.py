@@ -261,7 +261,7 @@ def method(
     if name in ("numel", "nelement") and tensor.batch:
         return BatchSize(tensor.batch)
     if name in PICKS:
-        return tensor.but(dims=None, features=None)
+        return tensor.but(dims=None, features=None, ignores=False)
     if name in ("pow", "square", "abs") and tensor.applied == "difference":
         return tensor.but(applied="", place=None, loss="recon")
     masked = name in ("masked_fill", "masked_select") and tensor.loss
@@ -387,6 +387,10 @@ def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
         return Opaque(name, tensor.batch)
     if tensor.applied == "divergence" and name == "mean":
         run.report("X302", run.place(node))
+    if tensor.ignores and name == "mean" and not tensor.per:
+        what = "the losses of ignored targets are 0, and the mean counts them"
+        fix = "loss.sum() / (target != ignore_index).sum()"
+        run.report("X503", run.place(node), what=what, fix=fix, level="warning")
     features = tensor.per or name
     if tensor.loss == "loss" and tensor.per == "" and name == "mean":
         features = "mean"

@@ -137,6 +137,4 @@ def mapped(run: Walk, holder: Value, function: Value, node: ast.AST) -> Opaque:
 
 def _report(run: Walk, node: ast.AST) -> Pending:
     what = "the labels were padded by the tokenizer, and the model ignores -100"
-    return run.report(
-        "X503", run.place(node), what=what, pad="-100    # labels[labels == pad] = -100"
-    )
+    return run.report("X503", run.place(node), what=what, fix="labels[labels == pad] = -100")

@@ -10,8 +10,8 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Const, Loop, Loss, Made, Opaque, Place, Value
 
 CRITERION = re.compile(
-    r"criterions|crit|criteria|(\w+_)?criterion(_\w+)?|loss_?((f|fn|func|function)s?)?|losses"
-    r"|objective",
+    r"(\w+_)?(criterions?|crit|criteria|loss_?(f|fn|fun|fct|func|function)s?)(_?\d|_\w+)?"
+    r"|loss_?|losses|objective",
     re.I,
 )
 # One of several, called after what it judges: ``mse_loss_fn``, ``loss_depth``. It may sum.

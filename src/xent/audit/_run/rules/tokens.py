@@ -116,7 +116,8 @@ def _padding(
     fact = site.fact("X503")
     if fact.saw(counted and not free and embedded) and pad is not None:
         share = float(_run_lengths(given, pad).sum()) / target.numel()
-        fact.facts = {"what": f"{pad} ends the rows, and the loss ignores {ignored}", "pad": pad}
+        what = f"{pad} ends the rows, and the loss ignores {ignored}"
+        fact.facts = {"what": what, "fix": f"ignore_index={pad}"}
         fact.seen = fact.seen or f"{share:.0%} of the targets are trailing {pad}"
     if ids.shape == target.shape and ignored >= 0:
         end, inside = site.fact("X504"), _inside(ids, ignored)
