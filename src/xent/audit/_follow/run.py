@@ -233,9 +233,14 @@ class Walk:
         """Return the branches that lead here."""
         return tuple((id(branch), truth) for branch, _, truth in self.conditions)
 
-    def is_open(self, loop: Loop) -> bool:
+    def is_open(self, loop: Loop | None) -> bool:
         """Whether a loop is still running."""
         return loop in self.loops
+
+    def saw_loss(self) -> None:
+        """Note that the loops around compute a loss."""
+        for loop in self.loops:
+            loop.losses = True
 
 
 def _joined_totals(values: list[Value]) -> list[Value]:

@@ -255,7 +255,7 @@ class Loop:
     frame: object
     kind: str  # "batches", "range", "while", "items"
     trained: bool = False
-    losses: int = 0
+    losses: bool = False  # it computes some
     depth: int = 0  # how many conditions hold where it begins
     step: Value | None = None  # of range(0, n, step)
     modes: list[Any] = field(default_factory=list)

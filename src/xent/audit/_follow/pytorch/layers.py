@@ -160,7 +160,7 @@ def call(
         note_forward(run, made, node)
         return _pretrained(run, made, value, node)
     if unread_losses.is_foreign(made, args, options):
-        return unread_losses.foreign(run, made, args, node)
+        return unread_losses.foreign(run, made, [*args, *options.values()], node)
     if not made.name.startswith("torch."):
         loss = unread_losses.called_criterion(run, args, options, node)
         if loss is not None:

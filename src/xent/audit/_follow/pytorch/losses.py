@@ -30,7 +30,6 @@ class TorchLoss:
 
     takes: str  # "logits", "log", "probabilities", "binary logits", "log for kl", "any"
     kind: str = "loss"
-    default: str = "mean"
 
 
 CE = TorchLoss("logits")
@@ -100,7 +99,7 @@ def function(
     if loss is None or not short[0].islower():
         return None
     settings = {**_by_position(short, args[2:]), **options}
-    return judge(run, loss, short, _reduction(settings, loss), args, options, node, settings)
+    return judge(run, loss, short, reduction_of(settings), args, options, node, settings)
 
 
 def criterion(
@@ -112,7 +111,7 @@ def criterion(
         return None
     short = made.name.rpartition(".")[2]
     settings = {**_by_position(short, made.args), **made.options}
-    return judge(run, loss, short, _reduction(settings, loss), args, options, node, settings)
+    return judge(run, loss, short, reduction_of(settings), args, options, node, settings)
 
 
 OLD = ("size_average", "reduce", "reduction")
@@ -147,7 +146,7 @@ def of_subclass(
     return None
 
 
-def _reduction(options: dict[str, Value], loss: TorchLoss) -> str:
+def reduction_of(options: dict[str, Value]) -> str:
     """Return "mean", "sum", "none", "batchmean", or "" where it is not known."""
     given = options.get("reduction")
     if given is not None:
@@ -165,7 +164,7 @@ def _reduction(options: dict[str, Value], loss: TorchLoss) -> str:
         if not isinstance(average, Const):
             return ""
         return "mean" if average.value in (True, None) else "sum"
-    return loss.default
+    return "mean"
 
 
 def by_reduction(run: Walk, reduction: str, args: list[Value], node: ast.AST) -> Value:
@@ -193,8 +192,7 @@ def of_labels(run: Walk, output: Opaque, node: ast.AST, assumed: str = "") -> Va
 def _site(run: Walk, node: ast.AST) -> None:
     source = run.frame.module.source
     run.sites.add((source.shown, getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
-    for loop in run.loops:
-        loop.losses += 1
+    run.saw_loss()
 
 
 def value_of(run: Walk, loss: TorchLoss, reduction: str, args: list[Value], node: ast.AST) -> Value:

@@ -54,8 +54,7 @@ def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
     _, line, _ = source.position(getattr(node, "lineno", 1), 0)
     text = ast.unparse(node.func) if isinstance(node, ast.Call) else name
     run.not_followed[f"{text} ({source.shown}:{line})"] = None
-    for loop in run.loops:
-        loop.losses += 1
+    run.saw_loss()
     result = losses.value_of(run, losses.TorchLoss("any"), "mean", args, node)
     return result.but(features="", assumed=name) if isinstance(result, Loss) else result
 
@@ -71,9 +70,8 @@ def is_foreign(made: Made, args: list[Value], options: dict[str, Value]) -> bool
 
 def foreign(run: Walk, made: Made, args: list[Value], node: ast.AST) -> Value:
     """Follow a loss of a file that could not be read: as it says it reduces, or as a mean."""
-    reduction = made.options.get("reduction")
-    if isinstance(reduction, Const) and reduction.value in ("mean", "sum", "none"):
-        return losses.by_reduction(run, reduction.value, args, node)
+    if made.options.keys() & losses.OLD:
+        return losses.by_reduction(run, losses.reduction_of(made.options), args, node)
     return assumed(run, made.name.rpartition(".")[2], args, node)
 
 
@@ -82,31 +80,31 @@ LOSS_NAME = re.compile(r"(\w+_)?loss", re.I)
 
 def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
     """Follow what unknown code makes of a batch and the script calls a loss."""
-    if value.batch is None or not run.is_open(value.batch):
+    if not run.is_open(value.batch):
         return value
     summed = value.name == "sum of losses" and name.endswith("losses")
     if LOSS_NAME.fullmatch(name) is None and not summed:
         return supposed(run, value, node) or value
+    return _of_name(run, name, value.batch, node)
+
+
+def _of_name(run: Walk, name: str, batch: Loop | None, node: ast.AST) -> Loss:
+    run.saw_loss()
     grad = not run.without_grad
-    for loop in run.loops:
-        loop.losses += 1
-    return Loss(0, run.place(node), value.batch, grad=grad, assumed=name, by_name=True)
+    return Loss(0, run.place(node), batch, grad=grad, assumed=name, by_name=True)
 
 
 def called_so(
     run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow a function of a file that could not be read, whose name says that it is a loss."""
-    first, _, last = name.rpartition(".")
-    if first and is_criterion(Opaque(last), args, options):
-        return assumed(run, last, args, node)
-    if not first or LOSS_NAME.fullmatch(last) is None or len(args) + len(options) < 2:
+    last, given = name.rpartition(".")[2], [*args, *options.values()]
+    if is_criterion(Opaque(last), args, options):
+        return assumed(run, last, given, node)
+    if LOSS_NAME.fullmatch(last) is None or len(given) < FEWEST_GIVEN:
         return None
-    given = (*args, *options.values())
     batch = next((b for value in given if (b := getattr(value, "batch", None))), None)
-    if batch is None or not run.is_open(batch):
-        return None
-    return named(run, last, Opaque("result", batch), node)
+    return _of_name(run, last, batch, node) if run.is_open(batch) else None
 
 
 OF_LOSSES = re.compile(
@@ -123,10 +121,8 @@ OF_MEASURES = re.compile(
 
 def of_output(run: Walk, value: Value, node: ast.AST) -> Loss | None:
     """Take for a loss what is added up: what an output calls so, or what a run may confirm."""
-    if isinstance(value, Opaque) and LOSS_NAME.fullmatch(value.name):
-        found = named(run, value.name, value, node)
-        if isinstance(found, Loss):
-            return found
+    if isinstance(value, Opaque) and LOSS_NAME.fullmatch(value.name) and run.is_open(value.batch):
+        return _of_name(run, value.name, value.batch, node)
     return supposed(run, value, node)
 
 
@@ -139,12 +135,9 @@ def supposed(run: Walk, value: Value, node: ast.AST) -> Loss | None:
         return None
     batch, place = _unknown_call(value)
     words = ast.unparse(node).replace("_", " ")
-    if batch is None or not run.is_open(batch):
+    if not run.is_open(batch) or not OF_LOSSES.search(words) or OF_MEASURES.search(words):
         return None
-    if not OF_LOSSES.search(words) or OF_MEASURES.search(words):
-        return None
-    for loop in run.loops:
-        loop.losses += 1
+    run.saw_loss()
     return Loss(
         0,
         place or run.place(node),
