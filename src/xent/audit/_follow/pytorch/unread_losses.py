@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import cast
 
 from xent.audit._follow.pytorch import losses
 from xent.audit._follow.run import Walk
-from xent.audit._follow.values import Const, Loop, Loss, Made, Opaque, Place, Value
+from xent.audit._follow.values import Loop, Loss, Made, Opaque, Place, Value
 
 CRITERION = re.compile(
     r"criterions?|crit|criteria|loss_?((f|fn|func|function)s?)?|losses|objective", re.I
@@ -15,24 +16,18 @@ CRITERION = re.compile(
 FEWEST_GIVEN, MOST_GIVEN = 2, 4  # arguments of a loss: an output, a target, and what weighs them
 
 
-def is_criterion(
-    called: Value, args: list[Value], options: dict[str, Value], node: ast.AST | None = None
-) -> bool:
+def is_criterion(name: str, given: list[Value], *, of_batch: bool = False) -> bool:
     """Whether something unknown is called as criteria are: by their names, with a target."""
-    name = called.name.lstrip("_") if isinstance(called, Opaque) else ""
-    given = len(args) + len(options)
-    if given == FEWEST_GIVEN and CRITERION.fullmatch(name) is not None:
-        return True
-    words = (called_by(node) if node is not None else name).lstrip("_")
-    of_batch = any(getattr(v, "batch", None) for v in (*args, *options.values()))
-    return (
-        FEWEST_GIVEN <= given <= MOST_GIVEN and of_batch and CRITERION.fullmatch(words) is not None
-    )
+    if CRITERION.fullmatch(name.lstrip("_")) is None:
+        return False
+    if not any(getattr(value, "batch", None) for value in given):
+        return not of_batch and len(given) == FEWEST_GIVEN
+    return FEWEST_GIVEN <= len(given) <= MOST_GIVEN
 
 
 def called_by(node: ast.AST) -> str:
     """Return the last word that something is called by: of ``losses["cls"](x, y)`` the first."""
-    func = node.func if isinstance(node, ast.Call) else None
+    func = getattr(node, "func", None)
     if isinstance(func, ast.Subscript):
         func = func.value
     return str(getattr(func, "attr", getattr(func, "id", "")))
@@ -42,37 +37,33 @@ def called_criterion(
     run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow what unknown code made and a call's words say is a loss: ``model.loss(x, y)``."""
-    if not is_criterion(Opaque(), args, options, node):
+    name, given = called_by(node), [*args, *options.values()]
+    if not is_criterion(name, given, of_batch=True):
         return None
-    loss = assumed(run, called_by(node), [*args, *options.values()], node)
-    return loss.but(by_name=True) if isinstance(loss, Loss) else loss
+    return assumed(run, name, given, node).but(by_name=True)
 
 
-def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
+def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Loss:
     """Follow a criterion that the caller passes and no line shows: PyTorch's average by default."""
     source = run.frame.module.source
     _, line, _ = source.position(getattr(node, "lineno", 1), 0)
-    text = ast.unparse(node.func) if isinstance(node, ast.Call) else name
-    run.not_followed[f"{text} ({source.shown}:{line})"] = None
+    run.not_followed[f"{_called(node) or name} ({source.shown}:{line})"] = None
     run.saw_loss()
-    result = losses.value_of(run, losses.TorchLoss("any"), "mean", args, node)
-    return result.but(features="", assumed=name) if isinstance(result, Loss) else result
+    loss = cast(Loss, losses.value_of(run, losses.TorchLoss("any"), "mean", args, node))
+    return loss.but(features="", assumed=name)
 
 
 FOREIGN = re.compile(r".*(Loss|Criterion|CrossEntropy|Entropy)")
 
 
-def is_foreign(made: Made, args: list[Value], options: dict[str, Value]) -> bool:
-    """Whether a class that could not be read is a loss by its name, and is called as one."""
-    name = made.name.rpartition(".")[2]
-    return len(args) + len(options) == 2 and FOREIGN.fullmatch(name) is not None
-
-
-def foreign(run: Walk, made: Made, args: list[Value], node: ast.AST) -> Value:
+def foreign(run: Walk, made: Made, given: list[Value], node: ast.AST) -> Value | None:
     """Follow a loss of a file that could not be read: as it says it reduces, or as a mean."""
+    name = made.name.rpartition(".")[2]
+    if len(given) != FEWEST_GIVEN or FOREIGN.fullmatch(name) is None:
+        return None
     if made.options.keys() & losses.OLD:
-        return losses.by_reduction(run, losses.reduction_of(made.options), args, node)
-    return assumed(run, made.name.rpartition(".")[2], args, node)
+        return losses.by_reduction(run, losses.reduction_of(made.options), given, node)
+    return assumed(run, name, given, node)
 
 
 LOSS_NAME = re.compile(r"(\w+_)?loss", re.I)
@@ -99,7 +90,7 @@ def called_so(
 ) -> Value | None:
     """Follow a function of a file that could not be read, whose name says that it is a loss."""
     last, given = name.rpartition(".")[2], [*args, *options.values()]
-    if is_criterion(Opaque(last), args, options):
+    if is_criterion(last, given):
         return assumed(run, last, given, node)
     if LOSS_NAME.fullmatch(last) is None or len(given) < FEWEST_GIVEN:
         return None
@@ -143,15 +134,14 @@ def supposed(run: Walk, value: Value, node: ast.AST) -> Loss | None:
         place or run.place(node),
         batch,
         grad=not run.without_grad,
-        assumed=_called(place) or value.name.rpartition(".")[2],
+        assumed=_called(place[1] if place is not None else None) or value.name.rpartition(".")[2],
         by_name=True,
         supposed="sizes" if value.name == "mean" and place is None else "loss",
     )
 
 
-def _called(place: Place | None) -> str:
+def _called(node: ast.AST | None) -> str:
     """Return the words of a call."""
-    node = place[1] if place is not None else None
     return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
 
 
