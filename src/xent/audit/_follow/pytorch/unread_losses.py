@@ -67,6 +67,7 @@ def foreign(run: Walk, made: Made, given: list[Value], node: ast.AST) -> Value |
 
 
 LOSS_NAME = re.compile(r"(\w+_)?loss", re.I)
+KEPT_NAME = re.compile(LOSS_NAME.pattern + "|mean", re.I)  # by its methods that return itself
 
 
 def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
@@ -125,18 +126,20 @@ def supposed(run: Walk, value: Value, node: ast.AST) -> Loss | None:
     if not run.ran or not isinstance(value, Opaque | Made):
         return None
     batch, place = _unknown_call(value)
-    words = ast.unparse(node).replace("_", " ")
+    words = ast.unparse(node)
     if not run.is_open(batch) or not OF_LOSSES.search(words) or OF_MEASURES.search(words):
         return None
+    if place is None and value.name != "mean":
+        return None  # no call made it
     run.saw_loss()
     return Loss(
         0,
         place or run.place(node),
         batch,
         grad=not run.without_grad,
-        assumed=_called(place[1] if place is not None else None) or value.name.rpartition(".")[2],
+        assumed=value.name if place is None else _called(place[1]),
         by_name=True,
-        supposed="sizes" if value.name == "mean" and place is None else "loss",
+        supposed="sizes" if place is None else "loss",
     )
 
 
