@@ -222,7 +222,7 @@ class Walk:
         """Return the loops that were entered since."""
         return tuple(loop for loop in self.loops if loop not in loops)
 
-    def batch_loop(self, batches: list[Loop]) -> Loop | None:
+    def batch_loop(self, batches: list[Loop | None]) -> Loop | None:
         """Return the loop whose batch a loss is of that is computed here from these batches."""
         for loop in batches:
             if loop in self.loops:

@@ -62,7 +62,8 @@ def foreign(run: Walk, made: Made, given: list[Value], node: ast.AST) -> Value |
     if len(given) != FEWEST_GIVEN or FOREIGN.fullmatch(name) is None:
         return None
     if made.options.keys() & losses.OLD:
-        return losses.by_reduction(run, losses.reduction_of(made.options), given, node)
+        reduction = losses.reduction_of(losses.settings_of(name, [], made.options))
+        return losses.by_reduction(run, reduction, given, node)
     return assumed(run, name, given, node)
 
 
