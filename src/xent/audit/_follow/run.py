@@ -131,6 +131,18 @@ class Walk:
         """Return what an imported name holds; anything else as it is."""
         return self.walker.imported(self, value) if isinstance(value, Imported) else value
 
+    @contextmanager
+    def from_outside(self, loops: list[Loop]) -> Iterator[None]:
+        """Call what nothing in the script calls, as who imports it does."""
+        module = self.modules.script
+        self.frames.append(CallFrame(module, module.names, []))
+        self.loops = loops
+        try:
+            yield
+        finally:
+            self.frames.pop()
+            self.loops = []
+
     # ------------------------------------------------------------------ places
 
     @property
