@@ -128,8 +128,7 @@ def _calls_own(method: Function, names: Collection[str]) -> bool:
         isinstance(part, ast.Call)
         and isinstance(part.func, ast.Attribute)
         and part.func.attr in names
-        and isinstance(part.func.value, ast.Name)
-        and part.func.value.id == "self"
+        and getattr(part.func.value, "id", "") == "self"
         for part in ast.walk(method.node)
     )
 
@@ -173,8 +172,9 @@ def _given(function: Function, defaults: bool) -> dict[str, Value]:
     code = function.node
     spec = code.args
     last = [*spec.posonlyargs, *spec.args][-len(spec.defaults) :] if spec.defaults else []
+    given: dict[str, ast.expr | None]
     given = dict(zip((a.arg for a in last), spec.defaults, strict=True))
-    given |= {a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d}
+    given |= dict(zip((a.arg for a in spec.kwonlyargs), spec.kw_defaults, strict=True))
     if not defaults:
         return {name: Opaque(name) for name in given}
     stored = {p.id for p in ast.walk(code) if isinstance(p, ast.Name) and _is_stored(p)}
