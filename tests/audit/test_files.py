@@ -124,6 +124,36 @@ def test_names_are_resolved_by_imports_not_by_folder(tmp_path):
     assert "of bad.py" in found[0].message
 
 
+@pytest.mark.parametrize(
+    ("above", "packages", "mark", "seen"),
+    [
+        (0, 0, None, True),  # beside the script
+        (1, 0, None, False),  # Python does not look there
+        (1, 0, "README.md", True),  # but where a project is run from above, it does
+        (2, 0, "setup.py", True),
+        (4, 0, ".git", True),
+        (5, 0, ".git", False),  # too far
+        (1, 1, None, True),  # a script in a package
+        (2, 1, None, False),
+        (2, 2, None, True),
+        (3, 2, None, False),
+    ],
+)
+def test_files_are_looked_for_up_to_where_a_project_begins(above, packages, mark, seen, tmp_path):
+    folders = [tmp_path.joinpath(*"abcdef"[:depth]) for depth in range(7)]
+    script, top = folders[6] / "train.py", folders[6 - above]
+    folders[6].mkdir(parents=True)
+    for folder in folders[6 : 6 - packages : -1]:
+        (folder / "__init__.py").touch()
+    if mark is not None:
+        (top / mark).touch()
+    (top / "heads.py").write_text("def head(z):\n    return z.softmax(1)\n")
+    script.write_text(
+        "from heads import head\nimport torch.nn.functional as F\nF.nll_loss(head(net(x)), y)\n"
+    )
+    assert rules(audit(script)) == ([("X106", 3)] if seen else [])
+
+
 # ------------------------------------------------------------------ folders
 
 

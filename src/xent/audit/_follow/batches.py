@@ -30,7 +30,7 @@ def of_loader(run: Walk, loop: Loop, loader: Made) -> Value:
     puts = loader.options.get("collate_fn")
     if isinstance(puts, Function | Instance) or getattr(puts, "name", "") == "functools.partial":
         made = _called(run, loader.options["collate_fn"], "rows", loop)
-    elif loader.name.endswith("DataLoader"):
+    else:
         data = loader.option("dataset", 0)
         if isinstance(data, Opaque):
             made = data.parts.get(ROWS_OF)
@@ -64,7 +64,7 @@ def _items(made: Value | None) -> dict[object, Value]:
     if isinstance(made, Dictionary):
         return dict(made.items)
     if isinstance(made, Opaque):
-        return {k[1]: v for k, v in made.parts.items() if isinstance(k, tuple) and len(k) == 2}
+        return {key[1]: value for key, value in made.parts.items() if key[:1] == ("item",)}
     return {}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FunctionType
 
 # What reading knows by its names (torchmetrics' MeanMetric, timm's models), or holds no losses.
-NOT_READ = {"apex", "peft", "timm", "torchmetrics", "xent"}
+NOT_READ = {"apex", "datasets", "peft", "timm", "torchmetrics", "xent"}
 NOT_READ |= {"matplotlib", "PIL", "scipy", "tensorboard", "wandb", "yaml"}
 DRIVEN = "LightningModule"  # the base of what a trainer drives
 INSTALLED = {"site-packages", "dist-packages"}

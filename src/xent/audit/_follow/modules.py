@@ -14,7 +14,7 @@ from xent.audit._follow.values import Imported, Module
 from xent.audit._source import Script, read
 
 LIBRARIES = {"torch", "numpy", "transformers", "torchvision", "math", "os", "sys", "tqdm", "time"}
-LIBRARIES |= {"datasets", "accelerate", "lightning", "pytorch_lightning", "pandas", "sklearn"}
+LIBRARIES |= {"accelerate", "lightning", "pytorch_lightning", "pandas", "sklearn"}
 FOLDERS_ABOVE = 4  # folders above the script
 MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "README.md")
 
@@ -67,7 +67,7 @@ class Modules:
         folder = importer.source.path.resolve().parent
         for _ in range(level - 1):
             folder = folder.parent
-        path = self._file(folder.joinpath(*name.split(".")) if name else folder)
+        path = self._file(folder.joinpath(*name.split(".")))
         return self._module(name, path) if path else None
 
     def submodule(self, package: Module, name: str) -> Module | None:

@@ -131,6 +131,18 @@ class Walk:
         """Return what an imported name holds; anything else as it is."""
         return self.walker.imported(self, value) if isinstance(value, Imported) else value
 
+    @contextmanager
+    def from_outside(self, loops: list[Loop]) -> Iterator[None]:
+        """Call what nothing in the script calls, as who imports it does."""
+        module = self.modules.script
+        self.frames.append(CallFrame(module, module.names, []))
+        self.loops = loops
+        try:
+            yield
+        finally:
+            self.frames.pop()
+            self.loops = []
+
     # ------------------------------------------------------------------ places
 
     @property
@@ -222,7 +234,7 @@ class Walk:
         """Return the loops that were entered since."""
         return tuple(loop for loop in self.loops if loop not in loops)
 
-    def batch_loop(self, batches: list[Loop]) -> Loop | None:
+    def batch_loop(self, batches: list[Loop | None]) -> Loop | None:
         """Return the loop whose batch a loss is of that is computed here from these batches."""
         for loop in batches:
             if loop in self.loops:
@@ -233,9 +245,14 @@ class Walk:
         """Return the branches that lead here."""
         return tuple((id(branch), truth) for branch, _, truth in self.conditions)
 
-    def is_open(self, loop: Loop) -> bool:
+    def is_open(self, loop: Loop | None) -> bool:
         """Whether a loop is still running."""
         return loop in self.loops
+
+    def saw_loss(self) -> None:
+        """Note that the loops around compute a loss."""
+        for loop in self.loops:
+            loop.losses = True
 
 
 def _joined_totals(values: list[Value]) -> list[Value]:

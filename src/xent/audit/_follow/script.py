@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,7 @@ from xent.audit._follow import batches, loaded, loops, steps
 from xent.audit._follow.code import calls, expressions, imports, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers, unread_losses
-from xent.audit._follow.run import STEPS, CallFrame, Pending, Walk, Walker
+from xent.audit._follow.run import STEPS, Pending, Walk, Walker
 from xent.audit._follow.values import Class, Function, Instance, Loop, Mode, Opaque, Place, Value
 from xent.audit._source import Script
 
@@ -66,26 +67,20 @@ def follow(
     if run.steps > STEPS:
         run.not_followed[f"{source.shown} (the rest of its calls: too many)"] = None
     _modes(run)
-    seen: set[Finding] = set()
-    for pending in run.pending:
-        found = _settled(run, pending)
-        if found is not None and found not in seen:
-            seen.add(found)
-            result.findings.append(found)
+    settled = (_settled(run, pending) for pending in run.pending)
+    result.findings += [found for found in settled if found is not None]
     return result
 
 
 def _uncalled(run: Walk) -> None:
     """Follow functions and methods that nothing calls, with unknown arguments."""
     module = run.modules.script
-    module.running = True
     own = [v for v in module.names.values() if getattr(v, "module", None) is module]
     for value in _callers_first([v for v in own if isinstance(v, Function | Class)]):
         if isinstance(value, Function):
             _try(run, value)
         else:
             _methods(run, value)
-    module.running = False
 
 
 def _callers_first(values: list[Coded], before: str = "") -> list[Coded]:
@@ -119,13 +114,9 @@ def _methods(run: Walk, made: Class) -> None:
     ]
     todo = sorted(_callers_first(todo, "self."), key=lambda m: m.name != "__init__")
     todo += _inherited(made)
-    if not todo:
-        return
     if instance is None:
-        with_frame = CallFrame(run.modules.script, run.modules.script.names, [])
-        run.frames.append(with_frame)
-        value = calls.instantiate(run, made, [], _reductions(made), made.node)
-        run.frames.pop()
+        with run.from_outside([]):
+            value = calls.instantiate(run, made, [], _reductions(made), made.node)
         instance = value if isinstance(value, Instance) else Instance(made)
     steps.follow(run, made, instance, todo)
     for member in todo:
@@ -144,9 +135,7 @@ def _methods(run: Walk, made: Class) -> None:
 def _reductions(made: Class) -> dict[str, Value]:
     """Return what a class that nothing makes may be told of its reduction: anything."""
     init = made.member("__init__")
-    spec = init.node.args if isinstance(init, Function) else None
-    names = [one.arg for one in (*spec.args, *spec.kwonlyargs)] if spec is not None else []
-    return {"reduction": Opaque("reduction")} if "reduction" in names else {}
+    return {"reduction": Opaque("reduction")} if isinstance(init, Function) else {}
 
 
 def _inherited(made: Class) -> list[Function]:
@@ -154,8 +143,7 @@ def _inherited(made: Class) -> list[Function]:
 
     A base's loop says nothing of a loss that only the class computes.
     """
-    own = {name for name, member in made.members.items() if isinstance(member, Function)}
-    found: dict[str, Function] = {}
+    own, found = made.members, dict[str, Function]()
     for base in made.lineage()[1:]:
         for name, member in base.members.items() if isinstance(base, Class) else ():
             if isinstance(member, Function) and name not in own and _calls_own(member, own):
@@ -163,8 +151,8 @@ def _inherited(made: Class) -> list[Function]:
     return list(found.values())
 
 
-def _calls_own(method: Function, names: set[str]) -> bool:
-    """Whether a method calls one of these methods of its object."""
+def _calls_own(method: Function, names: Collection[str]) -> bool:
+    """Whether a method calls one of these members of its object."""
     return not _calls(method.node).isdisjoint(f"self.{name}" for name in names)
 
 
@@ -195,13 +183,8 @@ def _may_compute_losses(code: ast.AST) -> bool:
 
 
 def _follow(run: Walk, function: Function) -> None:
-    module = run.modules.script
-    run.frames.append(CallFrame(module, module.names, []))
-    run.loops, run.conditions, run.without_grad = [], [], 0
-    try:
+    with run.from_outside([]):
         calls.call_function(run, function, [], _given(function, run.defaults), function.node)
-    finally:
-        run.frames.pop()
 
 
 def _given(function: Function, defaults: bool) -> dict[str, Value]:
@@ -212,8 +195,9 @@ def _given(function: Function, defaults: bool) -> dict[str, Value]:
     code = function.node
     spec = code.args
     last = [*spec.posonlyargs, *spec.args][-len(spec.defaults) :] if spec.defaults else []
+    given: dict[str, ast.expr | None]
     given = dict(zip((a.arg for a in last), spec.defaults, strict=True))
-    given |= {a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d}
+    given |= dict(zip((a.arg for a in spec.kwonlyargs), spec.kw_defaults, strict=True))
     if not defaults:
         return {name: Opaque(name) for name in given}
     stored = {p.id for p in ast.walk(code) if isinstance(p, ast.Name) and _is_stored(p)}
@@ -244,8 +228,6 @@ def _modes(run: Walk) -> None:
         if not loop.losses and (forward.grad or not test or not loops.is_batches(loop)):
             continue
         if forward.mode is not None and (not forward.mode.training or _on_purpose(forward.mode)):
-            continue
-        if isinstance(forward.module, Opaque):
             continue
         found = layers.differs_in_training(forward.module)
         if found:

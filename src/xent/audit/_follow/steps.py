@@ -7,7 +7,7 @@ The loop over the batches is the trainer's. So one is supposed around ``validati
 from __future__ import annotations
 
 from xent.audit._follow.code import calls
-from xent.audit._follow.run import CallFrame, Walk
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Class,
     Function,
@@ -58,14 +58,8 @@ def _batches(run: Walk, made: Class, instance: Instance, short: str, step: Funct
 def _call(
     run: Walk, method: Function, instance: Instance, args: list[Value], loops: list[Loop]
 ) -> Value:
-    module = run.modules.script
     bound = Function(
         method.node, method.module, method.outer, method.owner, instance, method.without_grad
     )
-    run.frames.append(CallFrame(module, module.names, []))
-    run.loops, run.conditions, run.without_grad = loops, [], 0
-    try:
+    with run.from_outside(loops):
         return calls.call_function(run, bound, args, {}, method.node)
-    finally:
-        run.frames.pop()
-        run.loops = []

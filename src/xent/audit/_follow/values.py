@@ -130,7 +130,7 @@ LOOPS = ("loops",)  # where an array of zeros keeps the loops in which it was ma
 OF_TOKENS = ("padded", "wrapped")  # what is known of tokens, wherever they go
 
 
-def of_tokens(value: Value) -> dict[Any, Value]:
+def of_tokens(value: Value | None) -> dict[Any, Value]:
     """Return what is known of the tokens that a value holds."""
     known = value.parts if isinstance(value, Opaque) else getattr(value, "attrs", {})
     return {name: known[name] for name in OF_TOKENS if name in known}
@@ -275,7 +275,7 @@ class Loop:
     frame: object
     kind: str  # "batches", "range", "while", "items"
     trained: bool = False
-    losses: int = 0
+    losses: bool = False  # it computes some
     depth: int = 0  # how many conditions hold where it begins
     step: Value | None = None  # of range(0, n, step)
     modes: list[Any] = field(default_factory=list)

@@ -212,7 +212,7 @@ def unknown(
     seen = _seen_in_run(run, args, options, node)
     if seen is not None:
         return seen
-    if unread_losses.is_criterion(called, args, options):
+    if unread_losses.is_criterion(name, [*args, *options.values()]):
         return unread_losses.assumed(run, name, [*args, *options.values()], node)
     loss = unread_losses.called_criterion(run, args, options, node)
     if loss is not None:

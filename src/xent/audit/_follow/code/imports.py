@@ -6,7 +6,7 @@ import ast
 
 from xent.audit._follow import objects
 from xent.audit._follow.run import STEPS, Flow, Walk
-from xent.audit._follow.values import External, Imported, Opaque, Value
+from xent.audit._follow.values import External, Imported, Module, Opaque, Value
 
 
 def import_(run: Walk, node: ast.Import) -> Flow:
@@ -25,10 +25,7 @@ def import_(run: Walk, node: ast.Import) -> Flow:
 
 def import_from(run: Walk, node: ast.ImportFrom) -> Flow:
     name = node.module or ""
-    if node.level:
-        module = run.modules.relative(run.frame.module, node.level, name)
-    else:
-        module = run.modules.absolute(name)
+    module = _module(run, node.level, name)
     for alias in node.names:
         if alias.name == "*":
             if module is not None:
@@ -44,12 +41,20 @@ def import_from(run: Walk, node: ast.ImportFrom) -> Flow:
         found: Value = External(f"{name}.{alias.name}")
         if module is not None:
             found = Imported(module, alias.name)
+        elif (inner := _module(run, node.level, f"{name}.{alias.name}".lstrip("."))) is not None:
+            found = objects.of_module(run, inner)  # of a folder without an __init__.py
         elif node.level:
             found = Opaque(alias.name)
         else:
             found = run.modules.loaded(name, alias.name) or found
         run.write(run.frame.names, alias.asname or alias.name, found)
     return None
+
+
+def _module(run: Walk, level: int, name: str) -> Module | None:
+    if level:
+        return run.modules.relative(run.frame.module, level, name)
+    return run.modules.absolute(name)
 
 
 def _import_stars(run: Walk, names: list[str]) -> None:

@@ -315,7 +315,7 @@ def _of_unknown(
         return Opaque(name)
     itself = isinstance(holder, Opaque) and name in LOSS_ITSELF
     made_by = holder.made if itself else run.place(node)  # type: ignore[attr-defined]
-    if itself and unread_losses.LOSS_NAME.fullmatch(holder.name):  # type: ignore[attr-defined]
+    if itself and unread_losses.KEPT_NAME.fullmatch(holder.name):  # type: ignore[attr-defined]
         name = holder.name  # type: ignore[attr-defined]
     return Opaque(name, batches[0] if batches else None, made=made_by)
 

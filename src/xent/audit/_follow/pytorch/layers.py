@@ -159,8 +159,9 @@ def call(
     if made.name.startswith(("torchvision.models.", "timm.", "torch.hub.load")):
         note_forward(run, made, node)
         return _pretrained(run, made, value, node)
-    if unread_losses.is_foreign(made, args, options):
-        return unread_losses.foreign(run, made, args, node)
+    loss = unread_losses.foreign(run, made, [*args, *options.values()], node)
+    if loss is not None:
+        return loss
     if not made.name.startswith("torch."):
         loss = unread_losses.called_criterion(run, args, options, node)
         if loss is not None:

@@ -30,7 +30,6 @@ class TorchLoss:
 
     takes: str  # "logits", "log", "probabilities", "binary logits", "log for kl", "any"
     kind: str = "loss"
-    default: str = "mean"
 
 
 CE = TorchLoss("logits")
@@ -86,9 +85,7 @@ TABLE = {
 def known(name: str) -> TorchLoss | None:
     """Return the loss of a full name."""
     name = plain(name)
-    if not name.startswith(("torch.nn.functional.", "torch.nn.")):
-        return None
-    return TABLE.get(name.rpartition(".")[2])
+    return TABLE.get(name.rpartition(".")[2]) if name.startswith("torch.nn.") else None
 
 
 def function(
@@ -99,8 +96,8 @@ def function(
     loss = known(name)
     if loss is None or not short[0].islower():
         return None
-    settings = {**_by_position(short, args[2:]), **options}
-    return judge(run, loss, short, _reduction(settings, loss), args, options, node, settings)
+    settings = settings_of(short, args[2:], options)
+    return judge(run, loss, short, reduction_of(settings), args, options, node, settings)
 
 
 def criterion(
@@ -111,8 +108,8 @@ def criterion(
     if loss is None:
         return None
     short = made.name.rpartition(".")[2]
-    settings = {**_by_position(short, made.args), **made.options}
-    return judge(run, loss, short, _reduction(settings, loss), args, options, node, settings)
+    settings = settings_of(short, made.args, made.options)
+    return judge(run, loss, short, reduction_of(settings), args, options, node, settings)
 
 
 OLD = ("size_average", "reduce", "reduction")
@@ -128,10 +125,10 @@ SETTINGS = {
 }
 
 
-def _by_position(name: str, args: list[Value]) -> dict[str, Value]:
-    """Return settings that are given by position, without those that are None."""
-    given = zip(SETTINGS.get(name, OLD), args, strict=False)
-    return {k: v for k, v in given if not (isinstance(v, Const) and v.value is None)}
+def settings_of(name: str, args: list[Value], options: dict[str, Value]) -> dict[str, Value]:
+    """Return settings that are given by position and by name, without those that are None."""
+    given = dict(zip(SETTINGS.get(name, OLD), args, strict=False)) | options
+    return {key: value for key, value in given.items() if value != Const(None)}
 
 
 def of_subclass(
@@ -147,25 +144,17 @@ def of_subclass(
     return None
 
 
-def _reduction(options: dict[str, Value], loss: TorchLoss) -> str:
+def reduction_of(options: dict[str, Value]) -> str:
     """Return "mean", "sum", "none", "batchmean", or "" where it is not known."""
     given = options.get("reduction")
     if given is not None:
         return str(given.value) if isinstance(given, Const) else ""
-    reduce = options.get("reduce")
-    if reduce is not None:
-        if not isinstance(reduce, Const):
-            return ""
-        if not reduce.value:
-            return "none"
-    average = options.get("size_average")
-    if isinstance(average, Opaque):
+    reduce, average = (options.get(name, Const(True)) for name in ("reduce", "size_average"))
+    if not isinstance(reduce, Const) or not isinstance(average, Const):
         return ""
-    if average is not None:
-        if not isinstance(average, Const):
-            return ""
-        return "mean" if average.value in (True, None) else "sum"
-    return loss.default
+    if not reduce.value:
+        return "none"
+    return "mean" if average.value else "sum"
 
 
 def by_reduction(run: Walk, reduction: str, args: list[Value], node: ast.AST) -> Value:
@@ -180,9 +169,8 @@ def of_labels(run: Walk, output: Opaque, node: ast.AST, assumed: str = "") -> Va
     Of a model that could not be read (its name is ``assumed``) only what is called so is a loss.
     """
     _site(run, node)
-    loop = run.batch_loop([output.batch] if output.batch else [])
-    grad = not run.without_grad
-    loss = Loss(0, run.place(node), loop, grad=grad, features="mean", assumed=assumed)
+    loop, grad = run.batch_loop([output.batch]), not run.without_grad
+    loss = Loss(0, run.place(node), loop, grad=grad, assumed=assumed)
     output.parts["loss"] = loss
     output.parts["item", "loss"] = loss
     if not assumed:
@@ -193,13 +181,11 @@ def of_labels(run: Walk, output: Opaque, node: ast.AST, assumed: str = "") -> Va
 def _site(run: Walk, node: ast.AST) -> None:
     source = run.frame.module.source
     run.sites.add((source.shown, getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
-    for loop in run.loops:
-        loop.losses += 1
+    run.saw_loss()
 
 
 def value_of(run: Walk, loss: TorchLoss, reduction: str, args: list[Value], node: ast.AST) -> Value:
-    batches = [b for value in args if (b := getattr(value, "batch", None)) is not None]
-    loop = run.batch_loop(batches)
+    loop = run.batch_loop([getattr(value, "batch", None) for value in args])
     grad = not run.without_grad
     shifted = entries.shifted(*args[1:2])
     if reduction == "none":
@@ -275,7 +261,7 @@ def _input(
         if applied == "sigmoid":
             run.report("X102", run.place(node), line=_line(run, output))
         elif applied in ("softmax", "ReLU"):
-            _activation(run, output, "error", node)
+            _activation(run, output, "error", run.place(node))
 
 
 def _logits(run: Walk, output: Tensor, node: ast.AST) -> None:
@@ -291,10 +277,10 @@ def _logits(run: Walk, output: Tensor, node: ast.AST) -> None:
         facts = {"line": _line(run, output), "floor": _floor(output.features)}
         run.report("X103", run.place(node), **facts)
     elif applied == "ReLU":
-        _activation(run, output, "error", node)
-    elif applied in ("LeakyReLU", "tanh", "Dropout"):
+        _activation(run, output, "error", run.place(node))
+    elif applied in SQUEEZES:
         if output.below is not None and output.below.applied in ("linear", "ReLU"):
-            _activation(run, output, "warning", node)
+            _activation(run, output, "warning", run.place(node))
     elif applied == "log_softmax" and output.below is not None:
         _below(run, output.below)
 
@@ -303,21 +289,19 @@ def _cut_below(run: Walk, below: Tensor | None) -> None:
     """X104: below a softmax that must go as well, the logits are cut at 0."""
     while below is not None and below.applied == "Dropout":
         below = below.below
-    if below is not None and below.applied == "ReLU" and below.place is not None:
-        _activation(run, below, "error", below.place[1])
+    if below is not None and below.applied == "ReLU":
+        _activation(run, below, "error", below.place)
+
+
+SQUEEZES = ("LeakyReLU", "tanh", "Dropout")
 
 
 def _below(run: Walk, below: Tensor) -> None:
     """Judge what log_softmax was applied to."""
-    if below.applied in ("ReLU", "sigmoid", "softmax") and below.place is not None:
-        _activation(run, below, "error", below.place[1])
-    elif (
-        below.applied in ("LeakyReLU", "tanh", "Dropout")
-        and below.place is not None
-        and below.below is not None
-        and below.below.applied == "linear"
-    ):
-        _activation(run, below, "warning", below.place[1])
+    if below.applied in ("ReLU", "sigmoid", "softmax"):
+        _activation(run, below, "error", below.place)
+    elif getattr(below.below, "applied", "") == "linear" and below.applied in SQUEEZES:
+        _activation(run, below, "warning", below.place)
 
 
 EFFECTS = {
@@ -330,18 +314,10 @@ EFFECTS = {
 }
 
 
-def _activation(run: Walk, output: Tensor, level: str, node: ast.AST) -> None:
-    place: Place = run.place(node)
-    if output.place is not None and output.place[1] is node:
-        place = output.place
-    run.report(
-        "X104",
-        place,
-        activation=output.applied,
-        line=_line(run, output),
-        effect=EFFECTS.get(output.applied, "they are no longer free"),
-        level=level,
-    )
+def _activation(run: Walk, output: Tensor, level: str, place: Place | None) -> None:
+    if place is not None:
+        facts = {"activation": output.applied, "line": _line(run, output)}
+        run.report("X104", place, effect=EFFECTS[output.applied], level=level, **facts)
 
 
 def _line(run: Walk, output: Tensor) -> str:
@@ -355,14 +331,14 @@ def _line(run: Walk, output: Tensor) -> str:
 
 
 def _floor(classes: int | None) -> str:
-    if classes is None or classes < 2:
+    if classes is None:
         return "the loss has a floor far above 0 (1.461 with 10 classes)"
     floor = math.log(1 + (classes - 1) / math.e)
     return f"no loss below {floor:.3f} is reachable with {classes} classes"
 
 
 def _target(run: Walk, target: Value | None, node: ast.AST) -> None:
-    wrapped = of_tokens(target).get("wrapped") if target is not None else None
+    wrapped = of_tokens(target).get("wrapped")
     if isinstance(wrapped, Const) and wrapped.value:
         run.report("X207", run.place(node))
 

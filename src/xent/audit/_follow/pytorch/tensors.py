@@ -394,7 +394,7 @@ def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
     features = tensor.per or name
     if tensor.loss == "loss" and tensor.per == "" and name == "mean":
         features = "mean"
-    loop = run.batch_loop([tensor.batch] if tensor.batch is not None else [])
+    loop = run.batch_loop([tensor.batch])
     return Loss(
         scale=0 if name == "mean" else 1,
         place=run.place(node),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import cast
 
 from xent.audit._follow.pytorch import losses
 from xent.audit._follow.run import Walk
-from xent.audit._follow.values import Const, Loop, Loss, Made, Opaque, Place, Value
+from xent.audit._follow.values import Loop, Loss, Made, Opaque, Place, Value
 
 CRITERION = re.compile(
     r"(\w+_)?(criterions?|crit|criteria|loss_?(f|fn|fun|fct|func|function)s?)(_?\d|_\w+)?"
@@ -21,30 +22,22 @@ ONE_OF_SEVERAL = re.compile(
 FEWEST_GIVEN, MOST_GIVEN = 2, 4  # arguments of a loss: an output, a target, and what weighs them
 
 
-def is_criterion(
-    called: Value, args: list[Value], options: dict[str, Value], node: ast.AST | None = None
-) -> bool:
+def is_criterion(name: str, given: list[Value], *, of_batch: bool = False) -> bool:
     """Whether something unknown is called as criteria are: by their names, with a target."""
-    name = called.name.lstrip("_") if isinstance(called, Opaque) else ""
-    given = len(args) + len(options)
-    if given == FEWEST_GIVEN and CRITERION.fullmatch(name) is not None:
-        return True
-    words = (called_by(node) if node is not None else name).lstrip("_")
-    if any(isinstance(one, ast.Starred) for one in getattr(node, "args", ())):
-        return CRITERION.fullmatch(words) is not None  # loss_fn(*outputs, *targets)
-    return CRITERION.fullmatch(words) is not None and _of_batch(args, options)
+    if CRITERION.fullmatch(name.lstrip("_")) is None:
+        return False
+    if not any(getattr(value, "batch", None) for value in given):
+        return not of_batch and len(given) == FEWEST_GIVEN
+    return _as_many(given)
 
 
-def _of_batch(args: list[Value], options: dict[str, Value]) -> bool:
-    """Whether a call is given as much as a loss, and something of a batch."""
-    given = (*args, *options.values())
-    few = FEWEST_GIVEN <= len(given) <= MOST_GIVEN
-    return few and any(getattr(value, "batch", None) for value in given)
+def _as_many(given: list[Value]) -> bool:
+    return FEWEST_GIVEN <= len(given) <= MOST_GIVEN
 
 
 def called_by(node: ast.AST) -> str:
     """Return the last word that something is called by: of ``losses["cls"](x, y)`` the first."""
-    func = node.func if isinstance(node, ast.Call) else None
+    func = getattr(node, "func", None)
     if isinstance(func, ast.Subscript):
         func = func.value
     return str(getattr(func, "attr", getattr(func, "id", "")))
@@ -55,75 +48,77 @@ def called_criterion(
 ) -> Value | None:
     """Follow what unknown code made and a call's words say is a loss: ``model.loss(x, y)``."""
     name, given = called_by(node), [*args, *options.values()]
-    several = ONE_OF_SEVERAL.fullmatch(name) is not None and _of_batch(args, options)
-    # Of what a model keeps of the batch: model.loss(model.output, model.target)
-    kept = CRITERION.fullmatch(name) is not None and FEWEST_GIVEN <= len(given) <= MOST_GIVEN
-    in_batches = kept and run.loops and run.loops[-1].kind == "batches"
-    if not several and not in_batches and not is_criterion(Opaque(), args, options, node):
+    if not _is_called_so(run, name, given, node):
         return None
-    loss = assumed(run, name, given, node)
-    return loss.but(by_name=True) if isinstance(loss, Loss) else loss
+    return assumed(run, name, given, node).but(by_name=True)
 
 
-def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
+def _is_called_so(run: Walk, name: str, given: list[Value], node: ast.AST) -> bool:
+    if any(isinstance(one, ast.Starred) for one in getattr(node, "args", ())):
+        return CRITERION.fullmatch(name.lstrip("_")) is not None  # loss_fn(*outputs, *targets)
+    if run.loops and run.loops[-1].kind == "batches" and CRITERION.fullmatch(name):
+        # Of what a model keeps of the batch: model.loss(model.output, model.target)
+        return _as_many(given)
+    of_batch = any(getattr(value, "batch", None) for value in given)
+    several = of_batch and ONE_OF_SEVERAL.fullmatch(name) is not None and _as_many(given)
+    return several or is_criterion(name, given, of_batch=True)
+
+
+def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Loss:
     """Follow a criterion that the caller passes and no line shows: PyTorch's average by default."""
     source = run.frame.module.source
     _, line, _ = source.position(getattr(node, "lineno", 1), 0)
-    text = ast.unparse(node.func) if isinstance(node, ast.Call) else name
-    run.not_followed[f"{text} ({source.shown}:{line})"] = None
-    for loop in run.loops:
-        loop.losses += 1
-    result = losses.value_of(run, losses.TorchLoss("any"), "mean", args, node)
-    return result.but(features="", assumed=name) if isinstance(result, Loss) else result
+    run.not_followed[f"{_called(node) or name} ({source.shown}:{line})"] = None
+    run.saw_loss()
+    loss = cast(Loss, losses.value_of(run, losses.TorchLoss("any"), "mean", args, node))
+    return loss.but(features="", assumed=name)
 
 
 FOREIGN = re.compile(r".*(Loss|Criterion|CrossEntropy|Entropy)")
 
 
-def is_foreign(made: Made, args: list[Value], options: dict[str, Value]) -> bool:
-    """Whether a class that could not be read is a loss by its name, and is called as one."""
-    name = made.name.rpartition(".")[2]
-    return len(args) + len(options) == 2 and FOREIGN.fullmatch(name) is not None
-
-
-def foreign(run: Walk, made: Made, args: list[Value], node: ast.AST) -> Value:
+def foreign(run: Walk, made: Made, given: list[Value], node: ast.AST) -> Value | None:
     """Follow a loss of a file that could not be read: as it says it reduces, or as a mean."""
-    reduction = made.options.get("reduction")
-    if isinstance(reduction, Const) and reduction.value in ("mean", "sum", "none"):
-        return losses.by_reduction(run, reduction.value, args, node)
-    return assumed(run, made.name.rpartition(".")[2], args, node)
+    name = made.name.rpartition(".")[2]
+    if len(given) != FEWEST_GIVEN or FOREIGN.fullmatch(name) is None:
+        return None
+    if made.options.keys() & losses.OLD:
+        reduction = losses.reduction_of(losses.settings_of(name, [], made.options))
+        return losses.by_reduction(run, reduction, given, node)
+    return assumed(run, name, given, node)
 
 
 LOSS_NAME = re.compile(r"(\w+_)?loss", re.I)
+KEPT_NAME = re.compile(LOSS_NAME.pattern + "|mean", re.I)  # by its methods that return itself
 
 
 def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
     """Follow what unknown code makes of a batch and the script calls a loss."""
-    if value.batch is None or not run.is_open(value.batch):
+    if not run.is_open(value.batch):
         return value
     summed = value.name == "sum of losses" and name.endswith("losses")
     if LOSS_NAME.fullmatch(name) is None and not summed:
         return supposed(run, value, node) or value
+    return _of_name(run, name, value.batch, node)
+
+
+def _of_name(run: Walk, name: str, batch: Loop | None, node: ast.AST) -> Loss:
+    run.saw_loss()
     grad = not run.without_grad
-    for loop in run.loops:
-        loop.losses += 1
-    return Loss(0, run.place(node), value.batch, grad=grad, assumed=name, by_name=True)
+    return Loss(0, run.place(node), batch, grad=grad, assumed=name, by_name=True)
 
 
 def called_so(
     run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow a function of a file that could not be read, whose name says that it is a loss."""
-    first, _, last = name.rpartition(".")
-    if first and is_criterion(Opaque(last), args, options, node):
-        return assumed(run, last, args, node)
-    if not first or LOSS_NAME.fullmatch(last) is None or len(args) + len(options) < 2:
+    last, given = name.rpartition(".")[2], [*args, *options.values()]
+    if is_criterion(last, given):
+        return assumed(run, last, given, node)
+    if LOSS_NAME.fullmatch(last) is None or len(given) < FEWEST_GIVEN:
         return None
-    given = (*args, *options.values())
     batch = next((b for value in given if (b := getattr(value, "batch", None))), None)
-    if batch is None or not run.is_open(batch):
-        return None
-    return named(run, last, Opaque("result", batch), node)
+    return _of_name(run, last, batch, node) if run.is_open(batch) else None
 
 
 OF_LOSSES = re.compile(
@@ -140,10 +135,8 @@ OF_MEASURES = re.compile(
 
 def of_output(run: Walk, value: Value, node: ast.AST) -> Loss | None:
     """Take for a loss what is added up: what an output calls so, or what a run may confirm."""
-    if isinstance(value, Opaque) and LOSS_NAME.fullmatch(value.name):
-        found = named(run, value.name, value, node)
-        if isinstance(found, Loss):
-            return found
+    if isinstance(value, Opaque) and LOSS_NAME.fullmatch(value.name) and run.is_open(value.batch):
+        return _of_name(run, value.name, value.batch, node)
     return supposed(run, value, node)
 
 
@@ -155,27 +148,25 @@ def supposed(run: Walk, value: Value, node: ast.AST) -> Loss | None:
     if not run.ran or not isinstance(value, Opaque | Made):
         return None
     batch, place = _unknown_call(value)
-    words = ast.unparse(node).replace("_", " ")
-    if batch is None or not run.is_open(batch):
+    words = ast.unparse(node)
+    if not run.is_open(batch) or not OF_LOSSES.search(words) or OF_MEASURES.search(words):
         return None
-    if not OF_LOSSES.search(words) or OF_MEASURES.search(words):
-        return None
-    for loop in run.loops:
-        loop.losses += 1
+    if place is None and value.name != "mean":
+        return None  # no call made it
+    run.saw_loss()
     return Loss(
         0,
         place or run.place(node),
         batch,
         grad=not run.without_grad,
-        assumed=_called(place) or value.name.rpartition(".")[2],
+        assumed=value.name if place is None else _called(place[1]),
         by_name=True,
-        supposed="sizes" if value.name == "mean" and place is None else "loss",
+        supposed="sizes" if place is None else "loss",
     )
 
 
-def _called(place: Place | None) -> str:
+def _called(node: ast.AST | None) -> str:
     """Return the words of a call."""
-    node = place[1] if place is not None else None
     return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
 
 
