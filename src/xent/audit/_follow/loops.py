@@ -116,11 +116,12 @@ def _of_loaders(node: ast.AST) -> bool:
 
 def _takes_by_key(node: ast.For) -> bool:
     """Whether a loop takes from what it goes over what is under each key."""
-    over, key = ast.unparse(node.iter), ast.unparse(node.target)
+    key = node.target.id if isinstance(node.target, ast.Name) else ""
     return any(
         isinstance(part, ast.Subscript)
-        and ast.unparse(part.value) == over
-        and ast.unparse(part.slice) == key
+        and isinstance(part.slice, ast.Name)
+        and part.slice.id == key
+        and ast.unparse(part.value) == ast.unparse(node.iter)
         for part in ast.walk(node)
     )
 
