@@ -76,7 +76,7 @@ def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
     elif isinstance(inner, Sequence) and inner.filled is not None:
         trained = inner.filled.trained
         kind, inner = inner.filled.kind, inner.filled.source  # type: ignore[assignment]
-    elif isinstance(inner, Sequence | Dictionary | Const) or _is_part(inner):
+    elif isinstance(inner, Sequence | Dictionary | Const) or _is_part(inner) or _of_loaders(node):
         kind = "items"
     depth = len(run.conditions)
     return Loop(node, run.frame.module, inner, run.frame, kind, trained, depth=depth, step=step)
@@ -100,6 +100,32 @@ def of_method(run: Walk, instance: Instance, name: str, node: ast.AST) -> Value 
     return None if isinstance(made, Opaque) else made
 
 
+LOADER = re.compile(r"(\w+_)?(data_?)?(loader|dl)", re.I)
+
+
+def _of_loaders(node: ast.AST) -> bool:
+    """Whether a loop goes over several loaders, by what it calls each of them, or over their keys.
+
+    ``for name, loader in loaders.items()``, ``for name in loaders`` and then ``loaders[name]``.
+    """
+    target = getattr(node, "target", None)
+    each = target.elts[-1] if isinstance(target, ast.Tuple) and target.elts else target
+    named = isinstance(each, ast.Name) and LOADER.fullmatch(each.id) is not None
+    return isinstance(node, ast.For) and (named or _takes_by_key(node))
+
+
+def _takes_by_key(node: ast.For) -> bool:
+    """Whether a loop takes from what it goes over what is under each key."""
+    key = node.target.id if isinstance(node.target, ast.Name) else ""
+    return any(
+        isinstance(part, ast.Subscript)
+        and isinstance(part.slice, ast.Name)
+        and part.slice.id == key
+        and ast.unparse(part.value) == ast.unparse(node.iter)
+        for part in ast.walk(node)
+    )
+
+
 def _is_part(source: Value | None) -> bool:
     """Whether what is iterated was made of the batch of a loop that is around."""
     return isinstance(source, Opaque) and source.batch is not None
@@ -113,13 +139,8 @@ def over_keys(loop: Loop) -> bool:
         return isinstance(parts, ast.Call) and ast.unparse(parts.func).endswith(("items", "values"))
     if loop.kind != "items" or not isinstance(node, ast.For):
         return False
-    over, key = ast.unparse(node.iter), ast.unparse(node.target)
-    return over.endswith((".items()", ".keys()", ".values()")) or any(
-        isinstance(part, ast.Subscript)
-        and ast.unparse(part.value) == over
-        and ast.unparse(part.slice) == key
-        for part in ast.walk(node)
-    )
+    over = ast.unparse(node.iter)
+    return over.endswith((".items()", ".keys()", ".values()")) or _takes_by_key(node)
 
 
 def _one_short(last: Value | None) -> Value | None:

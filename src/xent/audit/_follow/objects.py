@@ -149,12 +149,14 @@ def _of_made(run: Walk, holder: Made, name: str) -> Value:
         return holder
     if name in WRAPPED and holder.args and isinstance(holder.args[0], Instance):
         return holder.args[0]
-    run.write(holder.attrs, name, Opaque(name, _batch_of(holder), made=holder.place))
+    run.write(holder.attrs, name, Opaque(name, batch_of(holder), made=holder.place))
     return holder.attrs[name]
 
 
-def _batch_of(made: Made) -> Loop | None:
-    """Return the loop whose batch unknown code was given."""
+def batch_of(made: Value) -> Loop | None:
+    """Return the loop whose batch something unknown is of, or unknown code was given."""
+    if not isinstance(made, Made):
+        return getattr(made, "batch", None)
     if made.name.startswith(("torch.", "numpy.")):
         return None
     given = (*made.args, *made.options.values())
@@ -206,7 +208,7 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
         if holder.name.endswith("Sequential") and isinstance(name, int):
             return holder.args[name] if -len(holder.args) <= name < len(holder.args) else Opaque()
         if name is not None:
-            made = Opaque(f"{name}", _batch_of(holder), made=holder.place)
+            made = Opaque(f"{name}", batch_of(holder), made=holder.place)
             if holder.name.startswith("sklearn.datasets."):
                 made.parts["length"] = Length(holder)
             run.write(holder.attrs, ("item", name), made)
@@ -232,6 +234,8 @@ def _slice(holder: Opaque, key: Value) -> Value:
     batch = holder.batch
     if isinstance(key, Opaque) and key.batch is not None:
         batch = key.batch
+    if batch is None and isinstance(key, Opaque):
+        return holder.part(("under", key), text)  # loaders[name], and len(loaders[name])
     return Opaque(text, batch)
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from xent.audit._follow import loops
+from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import (
     averages,
     counters,
@@ -232,9 +232,10 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             if one.applied == "sigmoid" and one is right and _is_one(other):
                 return one  # 1 - sigmoid(x) is sigmoid(-x)
             return _with(one, other, "-")
-    if isinstance(left, Opaque) and isinstance(right, Opaque) and left.batch and right.batch:
+    unknown = isinstance(left, Opaque | Made) and isinstance(right, Opaque | Made)
+    if unknown and (batch := objects.batch_of(left)) and objects.batch_of(right):
         # An output of unknown code, and what it should have been: squared, a loss by hand.
-        return Tensor("difference", batch=left.batch)
+        return Tensor("difference", batch=batch)
     return Expression("-", left, right)
 
 

@@ -172,8 +172,8 @@ def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
         else:
             item = objects.item(run, value, Const(number))
             if isinstance(item, Opaque) and isinstance(target, ast.Name):
-                returned = item.made is not None and item.batch is None
-                item.name = target.id if returned and item.name.isdigit() else item.name
+                alone = item.batch is None and item.name.isdigit()
+                item.name = target.id if alone else item.name
             bind(run, target, item)
 
 
