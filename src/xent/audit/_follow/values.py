@@ -305,7 +305,7 @@ class BatchSize(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class Parts(Value):
+class TensorCount(Value):
     """How many tensors a batch is made of: len() of a tuple or dict."""
 
 

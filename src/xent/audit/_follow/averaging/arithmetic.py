@@ -39,9 +39,9 @@ from xent.audit._follow.values import (
     Made,
     Mean,
     Opaque,
-    Parts,
     Sequence,
     Tensor,
+    TensorCount,
     Total,
     Value,
     Zero,
@@ -329,7 +329,7 @@ def _scaled(loss: Loss, other: Value) -> Value:
         return loss.but(scale=loss.scale + 1, by_hand=True)
     if loops.is_nominal(other, loss.loop) and loss.scale == 0:
         return loss.but(nominal=True)
-    if isinstance(other, Parts):
+    if isinstance(other, TensorCount):
         return loss.but(by_parts=True)
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))

@@ -25,9 +25,9 @@ from xent.audit._follow.values import (
     Loss,
     Mean,
     Opaque,
-    Parts,
     Place,
     Sequence,
+    TensorCount,
     Total,
     Value,
     Zero,
@@ -211,7 +211,7 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
                 return "one more"
             if divisor.term.value == 1:
                 return "batches"
-        if isinstance(divisor.term, BatchSize | Parts):
+        if isinstance(divisor.term, BatchSize | TensorCount):
             return "samples" if isinstance(divisor.term, BatchSize) else "parts"
         return "padded" if loops.is_nominal(divisor.term, loop) else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]

@@ -25,7 +25,7 @@ from xent.audit._follow.values import (
 )
 
 MASK = re.compile(r"(\w+_)?mask", re.I)
-LENGTHS = re.compile(r"(\w+_)?\w{0,3}(len|lens|lengths?)", re.I)  # of sequences: their words
+LENGTH_WORDS = re.compile(r"(\w+_)?\w{0,3}(len|lens|lengths?)", re.I)  # of sequences: their words
 FIRST_CUT = ("[:,1:]", "[1:]", "[...,1:]", "[:,1:,...]")
 LAST_CUT = ("[:,:-1]", "[:-1]", "[...,:-1]")
 NUMBERS_OF = re.compile(
@@ -63,7 +63,7 @@ def kept(mask: Value | None, said: ast.expr | None) -> Entries | None:
         of = mask.left if isinstance(mask.right, Const | Zero | Opaque) else None
     elif isinstance(mask, Opaque):
         names = (words, mask.name)
-        counts = any(MASK.fullmatch(name) or LENGTHS.fullmatch(name) for name in names)
+        counts = any(MASK.fullmatch(name) or LENGTH_WORDS.fullmatch(name) for name in names)
         of = mask if mask.mask or counts else None
     elif isinstance(mask, Expression) and MASK.fullmatch(words):  # positions >= lengths[:, None]
         sides = (mask.left, mask.right)

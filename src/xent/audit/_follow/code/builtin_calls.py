@@ -29,9 +29,9 @@ from xent.audit._follow.values import (
     Made,
     Mean,
     Opaque,
-    Parts,
     Sequence,
     Tensor,
+    TensorCount,
     Total,
     Value,
     Zero,
@@ -46,7 +46,7 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
         return None
     value = args[0]
     if isinstance(node, ast.Call) and node.args and loops.is_of_parts(run, node.args[0]):
-        return Parts()
+        return TensorCount()
     if isinstance(value, Opaque | Tensor) and value.batch is not None:
         return BatchSize(value.batch)
     if isinstance(value, Sequence):

@@ -11,6 +11,7 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Loop, Loss, Made, Opaque, Place, Value
 
 CRITERION = re.compile(
+    r"(?!(get|make|build|create|select|init|load|set|setup|choose|configure|compute|log|plot)_)"
     r"(\w+_)?(criterions?|crit|criteria|loss_?(f|fn|fun|fct|func|function)s?)(_?\d|_\w+)?"
     r"|loss_?|losses|objective",
     re.I,
