@@ -80,12 +80,12 @@ def appended(run: Walk, args: list[Value], node: ast.AST) -> Sequence | None:
     return averages.appended(run, parts[0], more, node)
 
 
-def added(run: Walk, array: Made, more: Sequence, node: ast.AST) -> bool:
+def added(run: Walk, array: Made, more: list[Value], node: ast.AST) -> bool:
     """Add a list of numbers to an array of zeros, place by place."""
     made = array.attrs.get(LOOPS)
-    if not isinstance(made, Sequence) or not more.items:
+    if not isinstance(made, Sequence):
         return False
-    for number, item in enumerate(more.items):
+    for number, item in enumerate(more):
         before = array.attrs.get(("item", number), Zero(0, made.loops))
         run.write(array.attrs, ("item", number), arithmetic.add(run, before, item, node))
     return True
