@@ -162,7 +162,9 @@ def _is_something(value: Value) -> bool:
         return value.batch is not None and value.made is None
     if isinstance(value, Made):
         return value.name.rpartition(".")[2][:1].isupper()
-    return isinstance(value, Tensor | Loss | Instance | Sequence | Dictionary)
+    if isinstance(value, Loss):
+        return not value.by_name  # out.loss is None without labels
+    return isinstance(value, Tensor | Instance | Sequence | Dictionary)
 
 
 def _compare(run: Walk, node: ast.Compare) -> Value:

@@ -267,7 +267,7 @@ def _of_unknown(
             return BatchSize(batch)
         return Opaque("size")
     if name == "masked_fill_":
-        tokenizers.ignored(holder, Opaque("mask"), Opaque("value"))
+        tokenizers.ignored(holder, Opaque("mask"))
         return holder
     if name in ("eval", "train") or name.rstrip("_") in SAME:
         return holder

@@ -113,7 +113,7 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
     holder = evaluate(run, target.value)
     key = evaluate(run, target.slice)
     name = key.value if isinstance(key, Const) else None
-    tokenizers.ignored(holder, key, value)
+    tokenizers.ignored(holder, key)
     tokenizers.labelled(run, name, value, target)
     if isinstance(holder, Dictionary) and name is not None:
         if objects.held_here(run, holder, key) is False:
@@ -134,15 +134,13 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
         run.write(holder.parts, ("item", name), value)
     elif isinstance(holder, Opaque) and _wraps(target, value):
         holder.parts["wrapped"] = Const(True)
-    elif isinstance(holder, Opaque):
-        run.write(holder.parts, "padded", None)  # labels[labels == 0] = -100
 
 
 def _fill(run: Walk, target: ast.Subscript, array: Made, key: Index, value: Loss) -> None:
     """Put a loss into an array at the number of its round, as a list would get it."""
     made = array.attrs.get(LOOPS)
-    entered = run.new_loops(made.loops) if isinstance(made, Sequence) else ()
-    if entered[-1:] == (key.loop,):
+    if isinstance(made, Sequence) and run.new_loops(made.loops)[-1:] == (key.loop,):
+        entered = run.new_loops(made.loops)
         filled = Sequence(None, made.loops, averages.listed(run, value, entered, target))
         bind(run, target.value, filled)
 
@@ -327,8 +325,7 @@ def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
         if isinstance(value, Made) and value.name in definitions.NO_GRAD:
             without += 1
         elif isinstance(value, Made) and value.name.endswith("set_grad_enabled"):
-            first = value.args[0] if value.args else None
-            without += first is not None and objects.truth(first) is False
+            without += objects.truth(value.option("mode", 0) or value) is False
         elif isinstance(value, Opaque) and isinstance(item.context_expr, ast.Call):
             for given in item.context_expr.args:  # with evaluating(net):
                 if isinstance(given, ast.Name):
