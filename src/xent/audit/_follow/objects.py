@@ -209,12 +209,12 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
                 made.parts["length"] = Length(holder)
             run.write(holder.attrs, ("item", name), made)
             return made
-        return Opaque("item")
+        return Opaque("item", getattr(key, "batch", None))
     if isinstance(holder, Choice):
         return run.join([item(run, option, key) for option in holder.options]) or Opaque()
     if isinstance(holder, Opaque):
         return holder.part(("item", name), str(name)) if name is not None else _slice(holder, key)
-    return Opaque("item")
+    return Opaque("item", getattr(key, "batch", None))
 
 
 def _by_factory(run: Walk, holder: Dictionary, default: Class | Function) -> Value:

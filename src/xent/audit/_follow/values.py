@@ -125,7 +125,6 @@ class Made(Value):
         return self.args[position] if len(self.args) > position else None
 
 
-ENTERED = ("entered",)  # of what is a context manager of the script's own
 LOOPS = ("loops",)  # where an array of zeros keeps the loops in which it was made
 OF_TOKENS = ("padded", "wrapped")  # what is known of tokens, wherever they go
 

@@ -251,7 +251,10 @@ def _getattr(
     run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     if len(args) > 1 and isinstance(args[1], Const) and isinstance(args[1].value, str):
-        return objects.attribute(run, args[0], args[1].value)
+        run.at = node
+        found = objects.attribute(run, args[0], args[1].value)
+        run.at = None
+        return found
     return None
 
 

@@ -7,7 +7,7 @@ import ast
 from xent.audit._follow.code.expressions import evaluate
 from xent.audit._follow.names import full_name, look_up
 from xent.audit._follow.run import STEPS, CallFrame, Flow, Walk
-from xent.audit._follow.values import ENTERED, Class, Const, Function, Opaque, Value
+from xent.audit._follow.values import Class, Function, Opaque, Value
 
 NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
 
@@ -22,8 +22,6 @@ def define(run: Walk, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
             made.without_grad = True  # type: ignore[attr-defined]
         elif name.rpartition(".")[2] in ("pipeline", "contextmanager", "fixture"):
             made = Opaque(node.name)
-            if name.endswith("contextmanager"):
-                made.parts[ENTERED] = Const(True)
             break
         elif run.steps < STEPS:
             made = _decorated(run, decorator, made)

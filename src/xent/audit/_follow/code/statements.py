@@ -77,8 +77,7 @@ def bind(run: Walk, target: ast.expr, value: Value, at: ast.AST | None = None) -
     """Give a name, attribute or item a value."""
     number = value.value if isinstance(value, Const) else None
     if type(number) in (int, float) and (
-        number == 0
-        or (number == 1 and isinstance(at, SETS) and conditions.counts_up(run, target))
+        number == 0 or (number == 1 and isinstance(at, SETS) and conditions.counts_up(run, target))
     ):
         value = Zero(number, tuple(run.loops), run.place(target))
     if isinstance(target, ast.Name):
@@ -153,7 +152,8 @@ def _wraps(target: ast.Subscript, value: Value) -> bool:
 
 def _pad_is_eos(run: Walk, target: ast.Attribute, holder: Value, value: Value) -> None:
     if target.attr in ("pad_token", "pad_token_id") and isinstance(holder, Made):
-        if holder.attrs.get("eos" + target.attr[3:]) is value:
+        ends = holder.attrs.get("eos" + target.attr[3:])
+        if ends is value:
             run.write(holder.attrs, "pad is eos", Const(True))
 
 
@@ -326,9 +326,9 @@ def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
             without += 1
         elif isinstance(value, Made) and value.name.endswith("set_grad_enabled"):
             without += objects.truth(value.option("mode", 0) or value) is False
-        elif isinstance(value, Opaque) and isinstance(item.context_expr, ast.Call):
-            for given in item.context_expr.args:  # with evaluating(net):
-                if isinstance(given, ast.Name):
+        elif isinstance(value, Opaque | Made) and isinstance(item.context_expr, ast.Call):
+            for given in item.context_expr.args:  # with evaluating(net): it may set modes
+                if isinstance(given, ast.Name | ast.Attribute):
                     objects.set_mode(run, evaluate(run, given), None)
         entered = _managed(run, value, "__enter__", item.context_expr)
         if item.optional_vars is not None:
