@@ -33,7 +33,7 @@ def of_rows(rows: Value) -> list[Value] | None:
 
 def zipped(args: list[Value]) -> Sequence | None:
     """Return the columns of ``zip(*rows)``."""
-    if not args or not all(isinstance(one, Made) and one.name == "column" for one in args):
+    if not all(isinstance(one, Made) and one.name == "column" for one in args):
         return None
     return Sequence([one.args[0] for one in args])  # type: ignore[attr-defined]
 
@@ -41,9 +41,8 @@ def zipped(args: list[Value]) -> Sequence | None:
 def under(rows: Sequence, key: Value) -> Sequence | None:
     """Return a column of a table that was made of dicts: ``DataFrame(rows)["loss"]``."""
     row = rows.element
-    if rows.filled is None or not isinstance(row, Dictionary) or not isinstance(key, Const):
-        return None
-    value = row.items.get(key.value) if isinstance(key.value, str) else None
+    known = isinstance(row, Dictionary) and isinstance(key, Const)
+    value = row.items.get(key.value) if known else None  # type: ignore[attr-defined, union-attr]
     return _column(rows, value) if value is not None else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from xent.audit._follow.code.expressions import evaluate
-from xent.audit._follow.names import full_name, look_up
+from xent.audit._follow.names import full_name
 from xent.audit._follow.run import STEPS, CallFrame, Flow, Walk
 from xent.audit._follow.values import Class, Function, Opaque, Value
 
@@ -31,9 +31,6 @@ def define(run: Walk, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
 
 def _decorated(run: Walk, decorator: ast.expr, function: Value) -> Value:
     """Return what a decorator of the script's own makes of a function."""
-    named = decorator.func if isinstance(decorator, ast.Call) else decorator
-    if not isinstance(named, ast.Name) or not isinstance(look_up(run, named.id), Function):
-        return function
     wraps = evaluate(run, decorator)
     made = run.call_value(wraps, [function], {}, decorator) if isinstance(wraps, Function) else None
     return made if isinstance(made, Function) else function
