@@ -173,7 +173,7 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
             return known[name]
         if name == -1 and holder.total is not None:
             return holder.total.term
-        return holder.element if holder.element is not None else Opaque("item")
+        return holder.row or Opaque("item")
     if isinstance(holder, Dictionary):
         if name in holder.items:
             return holder.items[name]

@@ -153,7 +153,7 @@ def _map(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     finally:
         loops.leave(run, loop)
     total = Total((loop,), value, run.place(node), under=run.under())
-    return Sequence(None, outside, total if isinstance(value, Loss) else None, value)
+    return Sequence(None, outside, total if isinstance(value, Loss) else None, value, loop)
 
 
 def _reduce(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
@@ -253,13 +253,13 @@ def _isinstance(
     module, of = args if len(args) == 2 else (None, None)
     kinds = (of.items or []) if isinstance(of, Sequence) else [of]
     names = [kind.name for kind in kinds if isinstance(kind, External)]
-    if isinstance(module, Loss) and module.grad and "torch.Tensor" in names:
-        return Const(True)
+    if isinstance(module, Loss) and module.grad and ("torch.Tensor" in names or names == ["float"]):
+        return Const(names != ["float"])
     if isinstance(module, Made) and module.name.startswith("torch.nn."):
         if module.name in names or "torch.nn.Module" in names:
             return Const(True)
         losses = [name for name in (module.name, *names) if LOSS_CLASS.fullmatch(name)]
-        if len(losses) == len(kinds) + 1:
+        if names and len(losses) == len(kinds) + 1:
             return Const(False)  # of another loss
     return None
 
