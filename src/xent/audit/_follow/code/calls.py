@@ -282,7 +282,7 @@ def call_function(
         inner = first = frame.yielded[0]
         if isinstance(inner, Loss) and inner.loop is not None:
             total = Total((inner.loop,), inner, inner.place)
-            return Sequence(None, tuple(run.loops), total, inner)
+            return Sequence(None, tuple(run.loops), total, inner, inner.loop)
         if isinstance(inner, Sequence):
             inner = next(iter(inner.items or ()), inner.element)  # type: ignore[assignment]
         batch = getattr(inner, "batch", None)

@@ -14,7 +14,6 @@ from xent.audit._follow.values import (
     Const,
     Dictionary,
     Entries,
-    External,
     Function,
     Instance,
     Length,
@@ -279,8 +278,6 @@ def _of_unknown(
     passed = _passed_on(name, args)
     if passed is not None:
         return passed
-    if name in ("log_prob", "entropy"):
-        return tensors.of_distribution(run, holder, name, node)
     if name.rstrip("_") in tensors.ACTIVATIONS and (batch is not None or "softmax" in name):
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
     if name in ("sum", "mean") and gaussians.is_divergence(run, node):
@@ -306,8 +303,6 @@ def _of_unknown(
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
     if name == "train_test_split":
         return Dictionary(rows.split(options, args), Opaque("part"))
-    if isinstance(holder, External):
-        return Opaque(name)
     itself = isinstance(holder, Opaque) and name in LOSS_ITSELF
     made_by = holder.made if itself else run.place(node)  # type: ignore[attr-defined]
     if itself and unread_losses.LOSS_NAME.fullmatch(holder.name):  # type: ignore[attr-defined]
