@@ -196,8 +196,8 @@ def element(run: Walk, loop: Loop, source: Value) -> Value:
         if any(of_tokens(item) for item in items):
             return Sequence([Opaque("batch", loop, of_tokens(item)) for item in items])
     if isinstance(source, Sequence):
-        if source.element is not None:
-            return source.element
+        if source.row is not None:
+            return source.row
         if source.items and isinstance(source.items[0], Instance | Made):
             return source.items[0]
         return Opaque("item")

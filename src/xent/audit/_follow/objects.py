@@ -177,7 +177,7 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
             return known[name]
         if name == -1 and holder.total is not None:
             return holder.total.term
-        return holder.element if holder.element is not None else Opaque("item")
+        return holder.row or Opaque("item")
     if isinstance(holder, Dictionary):
         if name in holder.items:
             return holder.items[name]
@@ -213,12 +213,12 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
                 made.parts["length"] = Length(holder)
             run.write(holder.attrs, ("item", name), made)
             return made
-        return Opaque("item")
+        return Opaque("item", getattr(key, "batch", None))
     if isinstance(holder, Choice):
         return run.join([item(run, option, key) for option in holder.options]) or Opaque()
     if isinstance(holder, Opaque):
         return holder.part(("item", name), str(name)) if name is not None else _slice(holder, key)
-    return Opaque("item")
+    return Opaque("item", getattr(key, "batch", None))
 
 
 def _by_factory(run: Walk, holder: Dictionary, default: Class | Function) -> Value:

@@ -125,7 +125,6 @@ class Made(Value):
         return self.args[position] if len(self.args) > position else None
 
 
-ENTERED = ("entered",)  # of what is a context manager of the script's own
 LOOPS = ("loops",)  # where an array of zeros keeps the loops in which it was made
 OF_TOKENS = ("padded", "wrapped")  # what is known of tokens, wherever they go
 
@@ -248,6 +247,20 @@ class Sequence(Value):
     def batch(self) -> Loop | None:
         """The loop of whose batch its parts are."""
         return _of_parts(self)
+
+    @property
+    def row(self) -> Value | None:
+        """What one of its items holds: a loss in it is of some batch, not of the last."""
+        row = self.element
+        if self.filled is None or not isinstance(row, Sequence | Dictionary) or not row.items:
+            return row
+        if isinstance(row, Sequence):
+            return replace(row, items=[_of_some_batch(item) for item in row.items])
+        return replace(row, items={key: _of_some_batch(v) for key, v in row.items.items()})
+
+
+def _of_some_batch(value: Value) -> Value:
+    return value.but(kept=True) if isinstance(value, Loss) else value
 
 
 @dataclass(eq=False, repr=False)
@@ -400,6 +413,7 @@ class Loss(Value):
     carried: bool = False  # with what earlier rounds left: a moving average, or a mean by recursion
     backward: list[bool] = field(default_factory=list)
     summands: tuple[list[bool], ...] = ()  # the same of others that were added to it
+    kept: bool = False  # in a list, with those of all other batches
 
     def but(self, **changes: Any) -> Loss:
         """Return the loss with some things changed."""

@@ -218,6 +218,8 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     """Subtract."""
     if isinstance(left, Index) and isinstance(right, Const) and isinstance(right.value, int):
         return Index(left.loop, left.offset - right.value)
+    if isinstance(left, Zero | Total) and isinstance(right, Loss):  # elbo -= loss.item()
+        return add(run, left, negative(right), node)
     if isinstance(left, Loss) and isinstance(right, Loss):
         if "kl" in (left.kind, right.kind):  # recon - 0.5 * sum(1 + logvar - mu^2 - var)
             return _two_losses(run, left, right, node)

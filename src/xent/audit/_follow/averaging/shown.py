@@ -77,7 +77,7 @@ def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, nod
     loop = shown.loop
     if loop is None or run.is_open(loop) or not loops.is_batches(loop) or shown.carried:
         return
-    if shown.supposed:
+    if shown.supposed or shown.kept:
         return
     if shown.over:
         never_added.last_divided(run, shown)

@@ -6,7 +6,7 @@ import ast
 import re
 from dataclasses import replace
 
-from xent.audit._follow import loops, objects, rows
+from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import averages, counters, shown
 from xent.audit._follow.code import columns
 from xent.audit._follow.code.data_calls import DATA_CALLS, LibraryCall
@@ -27,7 +27,6 @@ from xent.audit._follow.values import (
     Length,
     Loss,
     Made,
-    Mean,
     Opaque,
     Sequence,
     Tensor,
@@ -35,7 +34,6 @@ from xent.audit._follow.values import (
     Total,
     Value,
     Zero,
-    of_tokens,
 )
 
 LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
@@ -56,11 +54,9 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
             return replace(value.total, term=Const(1))
         if value.items and not value.grown:
             return Const(len(value.items))
-    if isinstance(value, Instance):
-        member = value.of.member("__len__")
-        if isinstance(member, Function) and not value.of.descends_from("Dataset"):
-            length = loops.of_method(run, value, "__len__", node)
-            return length if isinstance(length, Length) else Length(value)
+    if isinstance(value, Instance) and not value.of.descends_from("Dataset"):
+        length = loops.of_method(run, value, "__len__", node)
+        return length if isinstance(length, Length) else Length(value)
     if isinstance(value, Made) and value.name == "enumerate":
         return Length(value.args[0]) if value.args else None
     return Length(value)
@@ -99,17 +95,13 @@ def _zip(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     return columns.zipped(args) or Made("zip", args, options, run.place(node))
 
 
-def _cat(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    name = "torch.cat"
-    known: Value | None = columns.appended(run, args, node)
-    if known is None:
-        known = tensors.function(run, name, args, options, node)
-    return known if known is not None else Made(name, args, options, run.place(node))
+def _cat(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
+    filled = columns.appended(run, args, node)
+    return filled if filled is not None else tensors.function(run, "torch.cat", args, options, node)
 
 
-def _print(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _print(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> None:
     shown.arguments(run, "print", args, options, node)
-    return Const(None)
 
 
 def _mean(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
@@ -128,7 +120,7 @@ def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     value = args[0] if args else None
     if isinstance(value, Sequence):
         total = value.total
-        if total is not None and total.loops[-1].kind == "items" and len(total.loops) == 1:
+        if total is not None and total.loops[-1].kind == "items":
             return averages.start(run, Zero(0, ()), total.term, total.loops, node)  # of one batch
         if total is not None:
             return total
@@ -164,13 +156,11 @@ def _map(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
     finally:
         loops.leave(run, loop)
     total = Total((loop,), value, run.place(node), under=run.under())
-    return Sequence(None, outside, total if isinstance(value, Loss) else None, value)
+    return Sequence(None, outside, total if isinstance(value, Loss) else None, value, loop)
 
 
 def _reduce(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
     """functools.reduce with an addition is a sum."""
-    if len(args) < 2:
-        return Opaque("reduced")
     by = args[0].node.body if isinstance(args[0], Function) else None
     adds = isinstance(by, ast.BinOp) and isinstance(by.op, ast.Add)
     named = isinstance(args[0], External) and args[0].name in ("operator.add", "torch.add")
@@ -179,9 +169,7 @@ def _reduce(run: Walk, args: list[Value], options: dict[str, Value], node: ast.A
 
 def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
     value = args[0] if args else None
-    if isinstance(value, Loss):
-        return value.but(exp=True, scale=0 if value.scale == 0 else None)
-    return None
+    return value.but(exp=True) if isinstance(value, Loss) else None
 
 
 def _asks(node: ast.AST) -> bool:
@@ -253,8 +241,11 @@ def _counter(
 def _getattr(
     run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
-    if len(args) > 1 and isinstance(args[1], Const) and isinstance(args[1].value, str):
-        return objects.attribute(run, args[0], args[1].value)
+    if len(args) > 1 and isinstance(args[1], Const):
+        run.at = node
+        found = objects.attribute(run, args[0], args[1].value)
+        run.at = None
+        return found
     return None
 
 
@@ -265,8 +256,8 @@ def _isinstance(
     module, of = args if len(args) == 2 else (None, None)
     kinds = (of.items or []) if isinstance(of, Sequence) else [of]
     names = [kind.name for kind in kinds if isinstance(kind, External)]
-    if isinstance(module, Loss) and module.grad and "torch.Tensor" in names:
-        return Const(True)
+    if isinstance(module, Loss) and module.grad and ("torch.Tensor" in names or names == ["float"]):
+        return Const(names != ["float"])
     if isinstance(module, Made) and module.name.startswith("torch.nn."):
         if module.name in names or "torch.nn.Module" in names:
             return Const(True)
@@ -283,22 +274,13 @@ def _tensor(run: Walk, args: list[Value], options: dict[str, Value], node: ast.A
         value = value.items[0]
     if isinstance(value, Const | Zero) and value.value == 0:
         return Zero(0, tuple(run.loops), run.place(node))
-    if isinstance(value, Loss | Total | Mean | Sequence):
-        return value
-    known = of_tokens(value) if value is not None else {}
-    if value is not None and (long := rows.count(value)) is not None:
-        known["length"] = Const(long)
-    return Opaque("tensor", getattr(value, "batch", None), known)
+    return value if value is not None else Opaque("tensor")
 
 
 def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """torch.zeros(1), torch.zeros(()): such a number as well."""
     size = args[0] if args else None
-    if isinstance(size, Sequence) and size.items is not None:
-        one = size.items in ([], [Const(1)])
-    else:
-        one = size == Const(1)
-    if one:
+    if size == Const(1) or (isinstance(size, Sequence) and size.items in ([], [Const(1)])):
         return Zero(0, tuple(run.loops), run.place(node))
     array = Made("torch.zeros", args, options, run.place(node))
     array.attrs[LOOPS] = Sequence([], tuple(run.loops))

@@ -13,7 +13,6 @@ from xent.audit._follow.names import plain
 from xent.audit._follow.pytorch import layers, losses, tensors, tokenizers, unread_losses
 from xent.audit._follow.run import CALLS_WITHIN_CALLS, STEPS, CallFrame, Walk
 from xent.audit._follow.values import (
-    ENTERED,
     Choice,
     Class,
     Const,
@@ -64,7 +63,7 @@ def arguments(run: Walk, node: ast.Call) -> tuple[list[Value], dict[str, Value]]
         if keyword.arg is not None:
             options[keyword.arg] = value
         elif isinstance(value, Dictionary):
-            options.update({k: v for k, v in value.items.items() if isinstance(k, str)})
+            options.update(value.items)
             if value.default is not None:
                 options["**"] = value.default
         elif getattr(value, "batch", None) is not None:
@@ -125,7 +124,7 @@ def call_value(
         return instantiate(run, called, args, options, node)
     if isinstance(called, Instance):
         return _known(run, call_instance(run, called, args, options, node), args, options, node)
-    if isinstance(called, Made) and called.name == "functools.partial" and called.args:
+    if isinstance(called, Made) and called.name == "functools.partial":
         given = [*called.args[1:], *args]
         return call_value(run, called.args[0], given, {**called.options, **options}, node)
     if isinstance(called, Made):
@@ -149,10 +148,10 @@ def call_value(
 
 def _takes(called: Value, args: list[Value], options: dict[str, Value], node: ast.AST) -> bool:
     """Whether a call gives a function, or an object's, as many arguments as it has places for."""
-    found = [called]
+    code: Value | None = called
     if isinstance(called, Instance):
-        found = [m for name in CALLED if isinstance(m := called.of.member(name), Function)]
-    code = found[0] if found else None
+        found = [called.of.member(name) for name in CALLED]
+        code = next((one for one in found if one is not None), None)
     if not isinstance(code, Function) or not isinstance(node, ast.Call):
         return True
     bound = isinstance(called, Instance) or code.bound is not None
@@ -202,10 +201,6 @@ def unknown(
 ) -> Value:
     """Call something that is not known: a criterion by its settings, or a model."""
     name = getattr(called, "name", "")
-    if isinstance(called, Opaque) and ENTERED in called.parts:
-        for module in args:  # of a context manager, which may set modes
-            objects.set_mode(run, module, training=False)
-            objects.set_mode(run, module, None)
     reduction = run.config.criteria.get(name)
     if reduction is not None:
         return losses.by_reduction(run, reduction, args, node)
@@ -236,7 +231,7 @@ def call_external(
     run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call a library's function or class."""
-    many = entries.counted(run, name, args, node) if args and not options else None
+    many = entries.counted(run, name, args, node) if not options else None
     if many is not None:
         return many
     follow = BUILTIN_CALLS.get(name)
@@ -287,7 +282,7 @@ def call_function(
         inner = first = frame.yielded[0]
         if isinstance(inner, Loss) and inner.loop is not None:
             total = Total((inner.loop,), inner, inner.place)
-            return Sequence(None, tuple(run.loops), total, inner)
+            return Sequence(None, tuple(run.loops), total, inner, inner.loop)
         if isinstance(inner, Sequence):
             inner = next(iter(inner.items or ()), inner.element)  # type: ignore[assignment]
         batch = getattr(inner, "batch", None)
@@ -300,12 +295,6 @@ def _returned(run: Walk, frame: CallFrame) -> Value:
     returned = frame.returned
     if not returned:
         return Const(None)
-    lengths = {
-        len(v.items) if isinstance(v, Sequence) and v.items is not None else -1 for v in returned
-    }
-    if len(returned) > 1 and len(lengths) == 1 and -1 not in lengths:
-        columns = zip(*(v.items for v in returned), strict=True)  # type: ignore[attr-defined]
-        return Sequence([run.join(list(column)) or Opaque() for column in columns])
     return run.join(returned) or Opaque(frame.function.name if frame.function else "")
 
 
@@ -328,10 +317,10 @@ def parameters(
             rest[key] = value
     if spec.kwarg is not None:
         bound[spec.kwarg.arg] = Dictionary(rest)
-    defaults = dict(zip(names[len(names) - len(spec.defaults) :], spec.defaults, strict=True))
-    defaults |= {
-        a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d is not None
-    }
+    defaults: dict[str, ast.expr | None] = dict(
+        zip(names[len(names) - len(spec.defaults) :], spec.defaults, strict=True)
+    )
+    defaults |= {a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True)}
     for name in (*names, *keywords):
         if name not in bound:
             default = defaults.get(name)
@@ -357,9 +346,6 @@ def instantiate(
         ]
         for name, value in (*zip(fields, args, strict=False), *options.items()):
             instance.attrs[name] = value
-        for name, member in made.members.items():
-            if name not in instance.attrs and not isinstance(member, Function | Class):
-                instance.attrs[name] = member
     return instance
 
 

@@ -33,7 +33,7 @@ def of_rows(rows: Value) -> list[Value] | None:
 
 def zipped(args: list[Value]) -> Sequence | None:
     """Return the columns of ``zip(*rows)``."""
-    if not args or not all(isinstance(one, Made) and one.name == "column" for one in args):
+    if not all(isinstance(one, Made) and one.name == "column" for one in args):
         return None
     return Sequence([one.args[0] for one in args])  # type: ignore[attr-defined]
 
@@ -41,9 +41,8 @@ def zipped(args: list[Value]) -> Sequence | None:
 def under(rows: Sequence, key: Value) -> Sequence | None:
     """Return a column of a table that was made of dicts: ``DataFrame(rows)["loss"]``."""
     row = rows.element
-    if rows.filled is None or not isinstance(row, Dictionary) or not isinstance(key, Const):
-        return None
-    value = row.items.get(key.value) if isinstance(key.value, str) else None
+    known = isinstance(row, Dictionary) and isinstance(key, Const)
+    value = row.items.get(key.value) if known else None  # type: ignore[attr-defined, union-attr]
     return _column(rows, value) if value is not None else None
 
 
@@ -80,12 +79,12 @@ def appended(run: Walk, args: list[Value], node: ast.AST) -> Sequence | None:
     return averages.appended(run, parts[0], more, node)
 
 
-def added(run: Walk, array: Made, more: Sequence, node: ast.AST) -> bool:
+def added(run: Walk, array: Made, more: list[Value], node: ast.AST) -> bool:
     """Add a list of numbers to an array of zeros, place by place."""
     made = array.attrs.get(LOOPS)
-    if not isinstance(made, Sequence) or not more.items:
+    if not isinstance(made, Sequence):
         return False
-    for number, item in enumerate(more.items):
+    for number, item in enumerate(more):
         before = array.attrs.get(("item", number), Zero(0, made.loops))
         run.write(array.attrs, ("item", number), arithmetic.add(run, before, item, node))
     return True

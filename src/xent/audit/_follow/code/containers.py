@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from xent.audit._follow import objects
-from xent.audit._follow.averaging import arithmetic, averages, shown
+from xent.audit._follow.averaging import arithmetic, averages
 from xent.audit._follow.pytorch import unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -14,14 +14,15 @@ from xent.audit._follow.values import (
     Dictionary,
     Loss,
     Made,
-    Mean,
     Opaque,
     Sequence,
     Total,
     Value,
 )
 
-SAME_LISTS = frozenset(["to", "cuda", "cpu", "float", "double", "numpy", "clone", "tolist", "type"])
+SAME_LISTS = frozenset(
+    ["to", "cuda", "cpu", "float", "double", "numpy", "clone", "detach", "tolist", "type"]
+)
 
 
 def of_list(
@@ -33,50 +34,40 @@ def of_list(
     node: ast.AST,
 ) -> Value:
     """Call a method of a list or tuple."""
-    if name == "append" and args:
+    if name == "append":
         entered = run.new_loops(holder.loops)
         holder.grown = holder.grown or bool(entered)
         value = unread_losses.of_output(run, args[0], node) or args[0]
-        rows = isinstance(value, Dictionary) or (
-            isinstance(value, Sequence) and any(isinstance(v, Loss) for v in value.items or ())
-        )
+        rows = isinstance(value, Dictionary | Sequence)
         if isinstance(value, Loss) and entered:
             holder.total = averages.listed(run, value, entered, node)
         elif isinstance(value, BatchSize) and entered:
             holder.element = value
         elif rows and entered and holder.items == []:
             holder.items, holder.element, holder.filled = None, value, entered[-1]
-        elif (holder.items is not None and not isinstance(value, Loss | Total)) or (
-            holder.items is not None and not entered
-        ):
+        elif holder.items is not None:
             holder.items.append(value)
-        if isinstance(value, Mean | Total):
-            shown.value(run, value, "", node)
         return Const(None)
     if name in ("extend", "insert", "pop", "clear"):
         holder.total = None
         holder.grown = holder.grown or bool(run.new_loops(holder.loops))
         more = args[0].items if args and isinstance(args[0], Sequence) else None
-        if name == "extend" and args and isinstance(args[0], Made):
+        if args and isinstance(args[0], Made):
             more = [args[0]] if args[0].name == "parameters" else None
-        if name == "extend" and more and holder.items is not None:
+        if more and holder.items is not None:
             holder.items += more
             return Const(None)
         holder.items = None if name != "clear" else []
         return Opaque("item")
-    if name in ("mean",) and holder.total is not None:
+    if name == "mean" and holder.total is not None:
         total = holder.total
         return averages.divided(
             run, total, Total(total.loops, Const(1), total.place, under=total.under), node
         )
     if name == "sum" and holder.total is not None:
         return holder.total
-    if name in SAME_LISTS or name in ("detach",):
+    if name in SAME_LISTS:
         return holder
-    if name == "numel":
-        return Opaque("size")
-    if name == "items":
-        return Made("items", [holder], {})
     return Opaque(name)
 
 
@@ -88,10 +79,8 @@ def of_dict(run: Walk, holder: Dictionary, name: str, args: list[Value], node: a
         return Sequence(list(holder.items.values()))
     if name == "keys":
         return Sequence([Const(key) for key in holder.items])
-    if name in ("get", "pop", "setdefault") and args:
+    if name in ("get", "pop", "setdefault"):
         return _item_or_default(run, holder, name, args)
-    if name in SAME_LISTS:
-        return holder
     if name == "update":
         for value in args:
             if isinstance(value, Dictionary) and holder.counter:

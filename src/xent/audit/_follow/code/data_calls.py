@@ -20,10 +20,7 @@ def _random_split(run: Walk, args: list[Value], options: dict[str, Value], node:
     parts: list[Value] = []
     whole = rows.count(options.get("dataset", args[0] if args else None))
     for length in lengths.items:
-        part = length
-        if isinstance(length, Const) and isinstance(length.value, float):
-            known = rows.share(whole, length)
-            part = Const(known) if known is not None else Opaque("length")
+        part = Const(rows.share(whole, length)) if isinstance(length, Const) else length
         parts.append(Opaque("part", parts={"length": part}))
     return Sequence(parts)
 
@@ -35,15 +32,12 @@ def _train_test_split(
     parts: list[Value] = []
     for one in args:
         whole = rows.count(one)
-        sizes = [options.get("train_size"), options.get("test_size")]
-        known = [None if size is None else rows.share(whole, size) for size in sizes]
+        sizes = [options.get(name, Opaque()) for name in ("train_size", "test_size")]
+        known = [rows.share(whole, size) for size in sizes]
         for part, other in (known, known[::-1]):
             if part is None and other is not None and whole is not None:
                 part = whole - other
-            made = Opaque("part", getattr(one, "batch", None))
-            if part is not None:
-                made.parts["length"] = Const(part)
-            parts.append(made)
+            parts.append(Opaque("part", getattr(one, "batch", None), {"length": Const(part)}))
     return Sequence(parts)
 
 

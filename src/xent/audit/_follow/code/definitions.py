@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 
 from xent.audit._follow.code.expressions import evaluate
-from xent.audit._follow.names import full_name, look_up
+from xent.audit._follow.names import full_name
 from xent.audit._follow.run import STEPS, CallFrame, Flow, Walk
-from xent.audit._follow.values import ENTERED, Class, Const, Function, Opaque, Value
+from xent.audit._follow.values import Class, Function, Opaque, Value
 
 NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
 
@@ -22,8 +22,6 @@ def define(run: Walk, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
             made.without_grad = True  # type: ignore[attr-defined]
         elif name.rpartition(".")[2] in ("pipeline", "contextmanager", "fixture"):
             made = Opaque(node.name)
-            if name.endswith("contextmanager"):
-                made.parts[ENTERED] = Const(True)
             break
         elif run.steps < STEPS:
             made = _decorated(run, decorator, made)
@@ -33,9 +31,6 @@ def define(run: Walk, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
 
 def _decorated(run: Walk, decorator: ast.expr, function: Value) -> Value:
     """Return what a decorator of the script's own makes of a function."""
-    named = decorator.func if isinstance(decorator, ast.Call) else decorator
-    if not isinstance(named, ast.Name) or not isinstance(look_up(run, named.id), Function):
-        return function
     wraps = evaluate(run, decorator)
     made = run.call_value(wraps, [function], {}, decorator) if isinstance(wraps, Function) else None
     return made if isinstance(made, Function) else function

@@ -16,6 +16,7 @@ from xent.audit._follow.values import (
     Const,
     Dictionary,
     Expression,
+    External,
     Function,
     Instance,
     Loss,
@@ -59,24 +60,23 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
     holder = evaluate(run, node.value)
     if isinstance(node.slice, ast.Slice | ast.Tuple):
         for part in ast.walk(node.slice):
-            if isinstance(part, ast.Name) and isinstance(holder, Opaque):
+            if isinstance(part, ast.Name) and isinstance(holder, Opaque | Made | External):
                 index = name_of(run, part.id)
                 if isinstance(index, Opaque) and index.batch is not None:
                     return Opaque("slice", index.batch)
         text = "[" + ast.unparse(node.slice).replace(" ", "").strip("()") + "]"
         if isinstance(holder, Sequence) and holder.items and isinstance(node.slice, ast.Slice):
             return _part(run, holder, node.slice)
-        if isinstance(holder, Sequence | Total):
-            return Opaque("slice")
         if isinstance(holder, Tensor):
-            return holder.but(dims=None, batch=holder.batch)
+            return holder.but(dims=None)
         if isinstance(holder, Loss):
             return holder
-        made = Opaque(text, holder.batch) if isinstance(holder, Opaque) else Opaque("slice")
-        if isinstance(holder, Opaque) and holder.batch is not None:
+        made = Opaque("slice")
+        if isinstance(holder, Opaque):
+            made = Opaque(text, holder.batch)
             entries.cut(made, holder, text)
-        if isinstance(holder, Opaque) and "padded" in holder.parts:
-            made.parts["padded"] = holder.parts["padded"]
+            if "padded" in holder.parts:
+                made.parts["padded"] = holder.parts["padded"]
         length = _length_of_slice(run, holder, node.slice)
         if length is not None:
             made.parts["length"] = Const(length)
@@ -88,20 +88,18 @@ def _subscript(run: Walk, node: ast.Subscript) -> Value:
 
 def _part(run: Walk, whole: Sequence, part: ast.Slice) -> Value:
     """Return a slice of a tuple or list whose items are known."""
-    ends = [one if one is None else evaluate(run, one) for one in (part.lower, part.upper)]
-    numbers = [None if one is None else rows.number(one) for one in ends]
-    known = all((e is None) == (n is None) for e, n in zip(ends, numbers, strict=True))
-    if not known or part.step is not None or whole.total is not None:
+    given = (part.lower, part.upper, part.step)
+    numbers = [None if one is None else rows.number(evaluate(run, one)) for one in given]
+    if whole.grown or [one is None for one in given] != [one is None for one in numbers]:
         return Opaque("slice")
-    first, last = numbers
-    return Sequence((whole.items or [])[first:last], whole.loops)
+    return Sequence((whole.items or [])[slice(*numbers)], whole.loops)
 
 
 def _length_of_slice(run: Walk, holder: Value, part: ast.expr) -> int | None:
     """Return how many rows a slice has, taken that there are more."""
     if isinstance(part, ast.Tuple) and part.elts:
         part = part.elts[0]
-    if not isinstance(part, ast.Slice) or part.step is not None or part.lower == part.upper:
+    if not isinstance(part, ast.Slice) or part.step is not None:
         return None
     lower, upper = (None if one is None else evaluate(run, one) for one in (part.lower, part.upper))
     return rows.of_slice(holder, lower, upper)
@@ -166,7 +164,9 @@ def _is_something(value: Value) -> bool:
         return value.batch is not None and value.made is None
     if isinstance(value, Made):
         return value.name.rpartition(".")[2][:1].isupper()
-    return isinstance(value, Tensor | Loss | Instance | Sequence | Dictionary)
+    if isinstance(value, Loss):
+        return not value.by_name  # out.loss is None without labels
+    return isinstance(value, Tensor | Instance | Sequence | Dictionary)
 
 
 def _compare(run: Walk, node: ast.Compare) -> Value:
@@ -340,7 +340,7 @@ def _text(run: Walk, node: ast.JoinedStr) -> Value:
             value = evaluate(run, part.value)
             shown.value(run, value, before, part.value)
             before = ""
-            if isinstance(value, Const) and isinstance(value.value, int | str):
+            if isinstance(value, Const):
                 text += str(value.value)
     return Const(text)
 
@@ -353,7 +353,7 @@ def _lambda(run: Walk, node: ast.Lambda) -> Value:
 
 def _named(run: Walk, node: ast.NamedExpr) -> Value:
     value = evaluate(run, node.value)
-    run.write(run.frame.names, node.target.id, value)
+    run.walker.bind(run, node.target, value)
     return value
 
 
@@ -368,9 +368,8 @@ def _yield(run: Walk, node: ast.Yield) -> Value:
 
 
 def _yield_from(run: Walk, node: ast.YieldFrom) -> Value:
-    run.frame.yielded.append(
-        loops.element(run, loops.endless(run, node), evaluate(run, node.value))
-    )
+    source = evaluate(run, node.value)
+    run.frame.yielded.append(loops.element(run, loops.of_iterable(run, node, source), source))
     return Opaque("sent")
 
 

@@ -26,27 +26,27 @@ from xent.audit._follow.values import (
     Zero,
 )
 
-ERRORS_OF_MISSING = frozenset(["KeyError", "NameError", "UnboundLocalError", "AttributeError"])
+ERRORS_OF_MISSING = frozenset(["", "KeyError", "NameError", "UnboundLocalError", "AttributeError"])
 
 
 def of_branch(run: Walk, node: ast.If, test: Value) -> list[ast.stmt] | None:
     """Return what both branches do, where one is taken in the first round alone."""
     for first, more, truth in ((node.body, node.orelse, True), (node.orelse, node.body, False)):
         pairs = _pairs(first, more)
-        if pairs and all(_begins(run, node.test, test, truth, target) for target, _ in pairs):
-            return _begun(run, node, test, truth, pairs)
+        begun = [_begins(run, node.test, test, truth, one.targets[0]) for one, _ in pairs]
+        if pairs and all(begun):
+            return _begun(run, test, pairs)
     return None
 
 
 def of_creation(run: Walk, node: ast.If, test: Value) -> tuple[Loop, ...] | None:
     """Return the loops around an object that is made where there was none: ``d[k] = Meter()``."""
-    around = None
+    around: tuple[Loop, ...] | None = None
     for one in node.body:
-        if not isinstance(one, ast.Assign) or len(one.targets) != 1:
-            return None
-        target, made = one.targets[0], one.value
+        made = one.value if isinstance(one, ast.Assign) else None
         if not isinstance(made, ast.Call) or not isinstance(run.evaluate(made.func), Class):
             return None
+        target = one.targets[0]  # type: ignore[attr-defined]
         if not _begins(run, node.test, test, True, target):
             return None
         around = _around(run, test, target)
@@ -56,9 +56,9 @@ def of_creation(run: Walk, node: ast.If, test: Value) -> tuple[Loop, ...] | None
 def of_choice(run: Walk, target: ast.expr, node: ast.IfExp, test: Value) -> ast.stmt | None:
     """Return the addition of ``total = loss if total is None else total + loss``."""
     for first, more, truth in ((node.body, node.orelse, True), (node.orelse, node.body, False)):
-        pair = _pair(_assigned(target, first, node), _assigned(target, more, node))
-        if pair is not None and _begins(run, node.test, test, truth, target):
-            return _begun(run, node, test, truth, [pair])[0]
+        pairs = _pairs([_assigned(target, first, node)], [_assigned(target, more, node)])
+        if pairs and _begins(run, node.test, test, truth, target):
+            return _begun(run, test, pairs)[0]
     return None
 
 
@@ -67,44 +67,33 @@ def of_attempt(run: Walk, node: ast.Try | ast.TryStar) -> list[ast.stmt] | None:
     if len(node.handlers) != 1 or node.orelse or node.finalbody:
         return None
     (handler,) = node.handlers
-    named = ast.unparse(handler.type).rpartition(".")[2] if handler.type is not None else ""
-    pairs = (
-        _pairs(handler.body, node.body)
-        if named in ERRORS_OF_MISSING or handler.type is None
-        else None
-    )
-    return _begun(run, node, Const(None), True, pairs) if pairs else None
+    named = ast.unparse(handler.type) if handler.type is not None else ""
+    pairs = _pairs(handler.body, node.body) if named in ERRORS_OF_MISSING else []
+    return _begun(run, Const(None), pairs) if pairs else None
 
 
-Begun = tuple[ast.expr, ast.stmt]  # what is begun, and the statement that goes on with it
+Begun = tuple[ast.Assign, ast.stmt]  # what begins something, and what goes on with it
 
 
-def _pairs(first: Many[ast.stmt], more: Many[ast.stmt]) -> list[Begun] | None:
-    """Begun the statements that begin something with those that go on with it."""
-    if not first or len(first) != len(more):
-        return None
-    pairs = [_pair(one, other) for one, other in zip(first, more, strict=True)]
-    return None if None in pairs else pairs  # type: ignore[return-value]
+def _pairs(first: Many[ast.stmt], more: Many[ast.stmt]) -> list[Begun]:
+    """Return the statements that begin something with those that go on with it, if all do."""
+    pairs = [
+        (one, other)
+        for one, other in zip(first, more, strict=False)
+        if isinstance(one, ast.Assign) and ast.unparse(other) in _goes_on(one)
+    ]
+    return pairs if len(pairs) == len(first) == len(more) else []
 
 
-def _pair(first: ast.stmt, more: ast.stmt) -> Begun | None:
-    """Return what is begun and gone on with: ``T = v`` and ``T += v``, or ``T = T + v``."""
-    if not isinstance(first, ast.Assign) or len(first.targets) != 1:
-        return None
-    target, value = first.targets[0], ast.unparse(first.value)
-    name = ast.unparse(target)
-    if isinstance(more, ast.AugAssign) and isinstance(more.op, ast.Add):
-        same = ast.unparse(more.target) == name and ast.unparse(more.value) == value
-        return (target, more) if same else None
-    if isinstance(more, ast.Assign) and isinstance(more.value, ast.BinOp):
-        adds = isinstance(more.value.op, ast.Add) and ast.unparse(more.targets[0]) == name
-        parts = sorted([ast.unparse(more.value.left), ast.unparse(more.value.right)])
-        return (target, more) if adds and parts == sorted([name, value]) else None
-    call = more.value if isinstance(more, ast.Expr) else None
-    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args:
-        appended = f"[{ast.unparse(call.args[0])}]" == value and call.func.attr == "append"
-        return (target, more) if appended and ast.unparse(call.func.value) == name else None
-    return None
+def _goes_on(first: ast.Assign) -> list[str]:
+    """Return how code goes on with ``T = v``: ``T += v``, ``T = T + v``, or ``T.append(v)``."""
+    target, value = first.targets[0], first.value
+    ways: list[ast.AST] = [ast.AugAssign(target, ast.Add(), value)]  # type: ignore[arg-type]
+    for left, right in ((target, value), (value, target)):
+        ways.append(_assigned(target, ast.BinOp(left, ast.Add(), right), first))
+    if isinstance(value, ast.List):
+        ways.append(ast.Call(ast.Attribute(target, "append"), value.elts, []))
+    return [ast.unparse(way) for way in ways]
 
 
 def _assigned(target: ast.expr, value: ast.expr, at: ast.AST) -> ast.stmt:
@@ -113,46 +102,40 @@ def _assigned(target: ast.expr, value: ast.expr, at: ast.AST) -> ast.stmt:
 
 def _begins(run: Walk, node: ast.expr, test: Value, truth: bool, target: ast.expr) -> bool:
     """Whether a condition says that this is the first round, or that nothing was begun."""
-    if isinstance(test, Expression) and test.operator == "not":
-        inner = node.operand if isinstance(node, ast.UnaryOp) else node
-        return _begins(run, inner, test.left, not truth, target)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        inner = test.left if isinstance(test, Expression) else test
+        return _begins(run, node.operand, inner, not truth, target)
     if isinstance(test, Expression) and isinstance(test.left, Index):
         index = test.left
-        first = isinstance(test.right, Const | Zero) and test.right.value == index.offset
+        first = getattr(test.right, "value", None) == index.offset
         return run.loops[-1:] == [index.loop] and first and truth == (test.operator == "==")
     if isinstance(test, Index):  # if i
         return run.loops[-1:] == [test.loop] and test.offset == 0 and not truth
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return _begins(run, node.operand, test, not truth, target)
-    if isinstance(node, ast.Compare) and len(node.ops) == 1:
-        left, right, operator = node.left, node.comparators[0], node.ops[0]
-        if isinstance(operator, ast.Is | ast.IsNot) and ast.unparse(right) == "None":
-            same = ast.unparse(left) == ast.unparse(target)
-            return same and truth == isinstance(operator, ast.Is)
-        if isinstance(operator, ast.In | ast.NotIn) and isinstance(target, ast.Subscript):
-            over = ast.unparse(right).removesuffix(".keys()")
-            same = (ast.unparse(left), over) == (
-                ast.unparse(target.slice),
-                ast.unparse(target.value),
-            )
-            return same and truth == isinstance(operator, ast.NotIn)
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr" and len(node.args) == 2:
-        name = getattr(node.args[1], "value", None)
-        return not truth and ast.unparse(target) == f"{ast.unparse(node.args[0])}.{name}"
-    return not truth and ast.unparse(node) == ast.unparse(target)  # if total
+    name, words = ast.unparse(target), ast.unparse(node)
+    if truth and words == f"{name} is None":
+        return True
+    begun = [name, f"{name} is not None"]
+    if isinstance(target, ast.Attribute):
+        begun.append(f"hasattr({ast.unparse(target.value)}, {target.attr!r})")
+    if isinstance(target, ast.Subscript):
+        key, over = ast.unparse(target.slice), ast.unparse(target.value)
+        words = words.removesuffix(".keys()")
+        if truth and words == f"{key} not in {over}":
+            return True
+        begun.append(f"{key} in {over}")
+    return not truth and words in begun
 
 
-def _begun(
-    run: Walk, node: ast.AST, test: Value, truth: bool, pairs: list[Begun]
-) -> list[ast.stmt]:
+def _begun(run: Walk, test: Value, pairs: list[Begun]) -> list[ast.stmt]:
     """Set what is begun to 0, or to an empty list, in the loops in which it stood before."""
-    for target, more in pairs:
+    for first, _ in pairs:
+        target = first.targets[0]
         held = _held(run, target)
         if isinstance(held, Total | Zero) or (isinstance(held, Sequence) and held.total):
             continue
         around = _around(run, test, target)
-        value: Value = Sequence([], around) if isinstance(more, ast.Expr) else Zero(0, around)
-        run.walker.bind(run, target, value)
+        list_ = isinstance(first.value, ast.List)
+        run.walker.bind(run, target, Sequence([], around) if list_ else Zero(0, around))
     return [more for _, more in pairs]
 
 

@@ -73,7 +73,7 @@ def imported(run: Walk, one: Imported) -> Value:
     if found is None:
         inner = run.modules.submodule(module, name)
         found = objects.of_module(run, inner) if inner is not None else None
-    if found is not None and found is not one:
+    if found is not None:
         one.found = Opaque(name)  # where two files import it from one another
         one.found = run.resolved(found)
     elif not module.running:

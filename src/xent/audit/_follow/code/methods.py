@@ -14,7 +14,6 @@ from xent.audit._follow.values import (
     Const,
     Dictionary,
     Entries,
-    External,
     Function,
     Instance,
     Length,
@@ -268,7 +267,7 @@ def _of_unknown(
             return BatchSize(batch)
         return Opaque("size")
     if name == "masked_fill_":
-        tokenizers.ignored(holder, Opaque("mask"), Opaque("value"))
+        tokenizers.ignored(holder, Opaque("mask"))
         return holder
     if name in ("eval", "train") and isinstance(holder, Opaque):
         training = objects.truth(args[0]) if args else name == "train"
@@ -311,8 +310,6 @@ def _of_unknown(
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
     if name == "train_test_split":
         return Dictionary(rows.split(options, args), Opaque("part"))
-    if isinstance(holder, External):
-        return Opaque(name)
     itself = isinstance(holder, Opaque) and name in LOSS_ITSELF
     made_by = holder.made if itself else run.place(node)  # type: ignore[attr-defined]
     if itself and unread_losses.KEPT_NAME.fullmatch(holder.name):  # type: ignore[attr-defined]

@@ -70,12 +70,16 @@ def block(run: Walk, body: Many[ast.stmt]) -> Flow:
 # ---------------------------------------------------------------------- names
 
 
+SETS = ast.Assign | ast.AnnAssign
+
+
 def bind(run: Walk, target: ast.expr, value: Value, at: ast.AST | None = None) -> None:
     """Give a name, attribute or item a value."""
-    if isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0:
-        value = Zero(value.value, tuple(run.loops), run.place(at or target))
-    elif value == Const(1) and isinstance(at, ast.Assign) and conditions.counts_up(run, target):
-        value = Zero(1, tuple(run.loops), run.place(at))
+    number = value.value if isinstance(value, Const) else None
+    if type(number) in (int, float) and (
+        number == 0 or (number == 1 and isinstance(at, SETS) and conditions.counts_up(run, target))
+    ):
+        value = Zero(number, tuple(run.loops), run.place(target))
     if isinstance(target, ast.Name):
         if isinstance(value, Opaque):
             value = unread_losses.named(run, target.id, value, at or target)
@@ -92,8 +96,6 @@ def bind(run: Walk, target: ast.expr, value: Value, at: ast.AST | None = None) -
         _bind_item(run, target, value)
     elif isinstance(target, ast.Tuple | ast.List):
         _unpack(run, target.elts, value)
-    elif isinstance(target, ast.Starred):
-        bind(run, target.value, Opaque("rest"))
 
 
 def _names_for(run: Walk, name: str) -> dict[Any, Value]:
@@ -110,7 +112,7 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
     holder = evaluate(run, target.value)
     key = evaluate(run, target.slice)
     name = key.value if isinstance(key, Const) else None
-    tokenizers.ignored(holder, key, value)
+    tokenizers.ignored(holder, key)
     tokenizers.labelled(run, name, value, target)
     if isinstance(holder, Dictionary) and name is not None:
         if objects.held_here(run, holder, key) is False:
@@ -131,17 +133,13 @@ def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
         run.write(holder.parts, ("item", name), value)
     elif isinstance(holder, Opaque) and _wraps(target, value):
         holder.parts["wrapped"] = Const(True)
-    elif isinstance(holder, Opaque):
-        run.write(holder.parts, "padded", None)  # labels[labels == 0] = -100
 
 
 def _fill(run: Walk, target: ast.Subscript, array: Made, key: Index, value: Loss) -> None:
     """Put a loss into an array at the number of its round, as a list would get it."""
     made = array.attrs.get(LOOPS)
-    if not isinstance(made, Sequence) or not run.loops or key.loop is not run.loops[-1]:
-        return
-    entered = run.new_loops(made.loops)
-    if entered:
+    if isinstance(made, Sequence) and run.new_loops(made.loops)[-1:] == (key.loop,):
+        entered = run.new_loops(made.loops)
         filled = Sequence(None, made.loops, averages.listed(run, value, entered, target))
         bind(run, target.value, filled)
 
@@ -155,22 +153,18 @@ def _wraps(target: ast.Subscript, value: Value) -> bool:
 def _pad_is_eos(run: Walk, target: ast.Attribute, holder: Value, value: Value) -> None:
     if target.attr in ("pad_token", "pad_token_id") and isinstance(holder, Made):
         ends = holder.attrs.get("eos" + target.attr[3:])
-        if ends is not None and ends is value:
+        if ends is value:
             run.write(holder.attrs, "pad is eos", Const(True))
 
 
 def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
-    if isinstance(value, Sequence) and value.items is not None:
-        stars = [i for i, t in enumerate(targets) if isinstance(t, ast.Starred)]
-        if not stars and len(value.items) == len(targets):
-            for target, item in zip(targets, value.items, strict=True):
-                bind(run, target, item)
-            return
+    first = 0
     for number, target in enumerate(targets):
         if isinstance(target, ast.Starred):
+            first = -len(targets)  # what comes after it is counted from the end
             bind(run, target.value, Opaque("rest", getattr(value, "batch", None)))
         else:
-            item = objects.item(run, value, Const(number))
+            item = objects.item(run, value, Const(first + number))
             if isinstance(item, Opaque) and isinstance(target, ast.Name):
                 alone = item.batch is None and item.name.isdigit()
                 item.name = target.id if alone else item.name
@@ -190,7 +184,7 @@ def assign(run: Walk, node: ast.Assign) -> Flow:
         and ast.unparse(total.left) == ast.unparse(target)
     ):
         before, more = evaluate(run, total.left), evaluate(run, total.right)
-        before = _unknown_start(run, node, target, before, more)
+        before = _unknown_start(run, target, before, more)
         value = arithmetic.binary(run, ast.Add, before, more, total)
     else:
         value = evaluate(run, total)
@@ -213,36 +207,33 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
         for item in items:  # losses += [loss]
             containers.of_list(run, before, "append", [item], {}, node)
         return None
-    adds = isinstance(before, Made) and isinstance(value, Sequence) and isinstance(node.op, ast.Add)
-    if adds and columns.added(run, before, value, node):  # type: ignore[arg-type]
+    if items and isinstance(before, Made) and columns.added(run, before, items, node):
         return None
-    if isinstance(node.op, ast.Add):
-        before = _unknown_start(run, node, node.target, before, value)
+    if isinstance(node.op, ast.Add | ast.Sub):
+        before = _unknown_start(run, node.target, before, value)
     after = arithmetic.binary(run, type(node.op), before, value, node)
     bind(run, node.target, after, node)
     return None
 
 
-def _unknown_start(run: Walk, node: ast.stmt, to: ast.expr, before: Value, value: Value) -> Value:
+def _unknown_start(run: Walk, to: ast.expr, before: Value, value: Value) -> Value:
     """Take a number that nobody knows, and that a loop only adds to, for the start of a total."""
     unknown = isinstance(before, Made) or (isinstance(before, Opaque) and before.batch is None)
     if not run.loops or not unknown or not isinstance(value, Loss):
         return before
-    target = ast.unparse(to)
+    name, added = ast.unparse(to), [to]
     for part in ast.walk(run.loops[-1].node):
-        targets = part.targets if isinstance(part, ast.Assign) else []
-        if isinstance(part, ast.AugAssign) and not isinstance(part.op, ast.Add):
-            targets = [part.target]
-        if part is not node and target in map(ast.unparse, targets):
+        if isinstance(part, ast.AugAssign) and isinstance(part.op, ast.Add | ast.Sub):
+            added.append(part.target)
+        stored = isinstance(getattr(part, "ctx", None), ast.Store) and part not in added
+        if stored and ast.unparse(part) == name:
             return before
     return Zero(0, tuple(run.loops[:-1]))
 
 
 def expression(run: Walk, node: ast.Expr) -> Flow:
-    if isinstance(node.value, ast.Constant):
-        return None
     evaluate(run, node.value)
-    if isinstance(node.value, ast.Call) and run.frame.function is None:
+    if isinstance(node.value, ast.Call):
         return "raise" if ast.unparse(node.value.func) in ("exit", "quit", "sys.exit") else None
     return None
 
@@ -264,7 +255,7 @@ def share(run: Walk, node: ast.Global | ast.Nonlocal) -> Flow:
 
 def branch(run: Walk, node: ast.If) -> Flow:
     test = evaluate(run, node.test)
-    begun = first_rounds.of_branch(run, node, test) if run.loops and node.orelse else None
+    begun = first_rounds.of_branch(run, node, test) if run.loops else None
     if begun is not None:
         return block(run, begun)
     around = first_rounds.of_creation(run, node, test) if run.loops and not node.orelse else None
@@ -293,11 +284,11 @@ def branch(run: Walk, node: ast.If) -> Flow:
     run.merge(left)
     if None in flows:
         return None
-    return flows[0] if flows[0] == flows[1] else "return"
+    return flows[0]
 
 
 def attempt(run: Walk, node: ast.Try | ast.TryStar) -> Flow:
-    begun = first_rounds.of_attempt(run, node) if run.loops else None
+    begun = first_rounds.of_attempt(run, node)
     if begun is not None:
         return block(run, begun)
     flow = block(run, node.body)
@@ -309,7 +300,7 @@ def attempt(run: Walk, node: ast.Try | ast.TryStar) -> Flow:
             left = block(run, handler.body)
         if left is None:
             run.merge([writes, {}])
-            flow = None if flow in ("raise",) else flow
+            flow = None if flow == "raise" else flow
     block(run, node.finalbody)
     return flow
 
@@ -334,11 +325,10 @@ def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
         if isinstance(value, Made) and value.name in definitions.NO_GRAD:
             without += 1
         elif isinstance(value, Made) and value.name.endswith("set_grad_enabled"):
-            first = value.args[0] if value.args else None
-            without += first is not None and objects.truth(first) is False
-        elif isinstance(value, Opaque) and isinstance(item.context_expr, ast.Call):
-            for given in item.context_expr.args:  # with evaluating(net):
-                if isinstance(given, ast.Name):
+            without += objects.truth(value.option("mode", 0) or value) is False
+        elif isinstance(value, Opaque | Made) and isinstance(item.context_expr, ast.Call):
+            for given in item.context_expr.args:  # with evaluating(net): it may set modes
+                if isinstance(given, ast.Name | ast.Attribute):
                     objects.set_mode(run, evaluate(run, given), None)
         entered = _managed(run, value, "__enter__", item.context_expr)
         if item.optional_vars is not None:
@@ -356,8 +346,7 @@ def _managed(run: Walk, manager: Value, name: str, node: ast.AST) -> Value | Non
     """Follow what a context manager of the script's own does where it begins and ends."""
     if not isinstance(manager, Instance) or not isinstance(manager.of.member(name), Function):
         return None
-    given: list[Value] = [Opaque("error")] * (3 if name == "__exit__" else 0)
-    return run.call_value(objects.attribute(run, manager, name), given, {}, node)
+    return run.call_value(objects.attribute(run, manager, name), [], {}, node)
 
 
 # ---------------------------------------------------------------------- loops

@@ -20,7 +20,6 @@ from xent.audit._follow.values import (
     Opaque,
     Sequence,
     Value,
-    Zero,
 )
 
 BY_TOKENIZER = Const("the padding token")
@@ -73,9 +72,9 @@ def _pads(run: Walk, args: list[Value], options: dict[str, Value]) -> bool:
     return batch is not None and named and not sizes.batches_of_one(batch)
 
 
-def ignored(value: Value, key: Value, given: Value) -> None:
-    """Note that some entries of a tensor are set to what is not counted: ``y[y == pad] = -100``."""
-    if isinstance(value, Opaque) and not isinstance(given, Zero) and not isinstance(key, Const):
+def ignored(value: Value, key: Value) -> None:
+    """Note that some entries of a tensor are set to something else: ``y[y == pad] = -100``."""
+    if isinstance(value, Opaque) and not isinstance(key, Const):
         for one in (value, value.root):
             if one is not None:
                 one.parts.pop(PADDED_WITH, None)
