@@ -6,6 +6,7 @@ import ast
 import re
 
 from xent.audit._follow import loops, rows
+from xent.audit._follow.averaging.divisions import divisor_of
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -31,8 +32,6 @@ def even(run: Walk, loop: Loop) -> bool:
         return divides(run, loop)
     if loop.kind == "range" and isinstance(source, Opaque) and "loader" not in source.name.lower():
         return True  # one by one
-    if isinstance(source, Instance):
-        return True
     if not isinstance(source, Made):
         named = isinstance(source, Opaque | External)
         return not named or not _looks_batched(loop, source)  # type: ignore[arg-type]
@@ -137,11 +136,11 @@ SAMPLES = re.compile(r"(data_?set|data)_?(sizes?|lens?|lengths?)|n(um)?_(samples
 
 def says_samples(node: ast.AST) -> bool:
     """Whether a divisor that nobody sees made is called the size of a data set."""
-    said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+    said = divisor_of(node)
     while isinstance(said, ast.Subscript):
         said = said.value
     word = getattr(said, "attr", getattr(said, "id", ""))
-    return isinstance(word, str) and SAMPLES.fullmatch(word) is not None
+    return SAMPLES.fullmatch(word) is not None
 
 
 def name(value: Value) -> str:
