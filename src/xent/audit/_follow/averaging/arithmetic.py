@@ -24,6 +24,7 @@ from xent.audit._follow.averaging import (
     sizes,
     windows,
 )
+from xent.audit._follow.averaging.divisions import divisor_of
 from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -113,12 +114,11 @@ def _each(run: Walk, kind: type[ast.operator], left: Value, right: Value, node: 
 
 
 def _constants(sign: str, left: Any, right: Any) -> Value:
-    if sign == "*" and None in (left, right):
+    if None in (left, right):
         return Const(None)  # a part of what a mean was, before the first round
     numbers = isinstance(left, NUMBERS) and isinstance(right, NUMBERS)
-    texts = sign == "+" and isinstance(left, str)
     with suppress(ArithmeticError, KeyError, TypeError):
-        if texts or (numbers and (sign != "**" or abs(right) < 64)):
+        if sign == "+" or (numbers and (sign != "**" or abs(right) < 64)):
             return Const(CONSTANTS[sign](left, right))
     return Opaque("number")
 
@@ -221,9 +221,7 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     if isinstance(left, Zero | Total) and isinstance(right, Loss):  # elbo -= loss.item()
         return add(run, left, negative(right), node)
     if isinstance(left, Loss) and isinstance(right, Loss):
-        if "kl" in (left.kind, right.kind):  # recon - 0.5 * sum(1 + logvar - mu^2 - var)
-            return _two_losses(run, left, right, node)
-        return left.but(scale=left.scale if left.scale == right.scale else None)
+        return _two_losses(run, left, right, node)  # recon - 0.5 * sum(1 + logvar - mu^2 - var)
     if isinstance(left, Loss) and isinstance(right, Zero) and run.new_loops(right.loops):
         return left.but(carried=True)  # loss - mean, on the way to mean += (loss - mean) / n
     for one, other in ((left, right), (right, left)):
@@ -231,7 +229,7 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return one if _number(other) else one.but(scale=None)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
-            if one.applied == "sigmoid" and one is right and _is_one(other):
+            if one.applied == "sigmoid" and _is_one(other):
                 return one  # 1 - sigmoid(x) is sigmoid(-x)
             return _with(one, other, "-")
     unknown = isinstance(left, Opaque | Made) and isinstance(right, Opaque | Made)
@@ -248,17 +246,17 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
         return one.but(epsilon=abs(number))  # probs + 1e-8 are probabilities
     loss = one.loss or (other.loss if isinstance(other, Tensor) else "")
     logs = {one.applied, getattr(other, "applied", "")} & tensors.LOGS
-    if not loss and logs and sign == "*":
+    if logs and sign == "*":
         loss = "loss"
-    per = one.per if not isinstance(other, Tensor) or other.per == one.per else ""
+    per = one.per if not isinstance(other, Tensor) or other.per == one.per else "unlike"
     focal = one.focal
     if sign == "-" and one.focal == "p" and number == 1:
         focal = "1 - p"
-    elif focal != "weight" or not isinstance(other, Const | Opaque):
+    elif not isinstance(other, Const | Opaque):
         focal = ""
     ignores = one.ignores and isinstance(other, Const | Tensor)  # no mask that may weigh them
     changed = one.but(focal=focal, applied="", loss=loss, per=per, ignores=ignores)
-    if sign == "-" and not loss and isinstance(other, Tensor | Opaque):
+    if sign == "-" and isinstance(other, Tensor | Opaque):
         changed = changed.but(applied="difference")
     return changed.but(features=None) if isinstance(other, Tensor) else changed
 
@@ -300,10 +298,9 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             made = _with(one, other, "*")
             return made.but(shifted=(*made.shifted, *entries.shifted(other)))
     for one, other in ((left, right), (right, left)):
-        if isinstance(one, Sequence) and isinstance(other, Const) and one.items:  # [0.0] * 3
-            times = other.value if isinstance(other.value, int) else 0
-            if 0 < times <= WIDEST_LIST:
-                return Sequence(one.items * times, one.loops)
+        times = getattr(other, "value", None)
+        if isinstance(one, Sequence) and isinstance(times, int) and times <= WIDEST_LIST:
+            return Sequence(one.items and one.items * times, one.loops)  # [0.0] * 3
     for one in (left, right):
         if isinstance(one, Zero):
             return recursions.before(run, one)
@@ -322,7 +319,7 @@ def _focal(run: Walk, left: Value, right: Value, node: ast.AST) -> None:
 
 
 def _scaled(loss: Loss, other: Value) -> Value:
-    if loss.accumulated is not None and other == loss.accumulated:
+    if other == loss.accumulated:
         return loss.but(accumulated=None, weighted=False)
     if loss.nominal and loss.scale == 1:  # a sum that was divided by the size of a whole batch
         back = loops.is_nominal(other, loss.loop)
@@ -381,16 +378,16 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
 
 def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
     """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
-    loop = loss.loop
-    divisor = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
-    if loop is None:
-        return False
-    text = ast.unparse(divisor) if isinstance(divisor, ast.expr) else "?"
-    found = any(
-        isinstance(part, ast.BinOp)
-        and isinstance(part.op, ast.Mod)
-        and ast.unparse(part.right) == text
-        for part in ast.walk(loop.node)
+    loop, divisor = loss.loop, divisor_of(node)
+    found = (
+        loop is not None
+        and divisor is not None
+        and any(
+            isinstance(part, ast.BinOp)
+            and isinstance(part.op, ast.Mod)
+            and ast.unparse(part.right) == ast.unparse(divisor)
+            for part in ast.walk(loop.node)
+        )
     )
     if found and loss.padding:
         run.report("X409", run.place(node))

@@ -166,14 +166,13 @@ def _mark(run: Walk, before: int, term: Loss) -> None:
 
 def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST) -> None:
     place = run.place_of_loop(node, total.loops[-1])
-    counted = entries.of_total(run, total, divisor, place) or _counted(run, total, divisor, node)
+    counted = entries.of_total(run, total, term, divisor, place)
+    counted = counted or _counted(run, total, divisor, node)
     if counted == "told":
         return
     if not counted:
-        before = len(run.pending)
         for judged in UNCOUNTED:
-            if len(run.pending) == before:
-                judged(run, Division(total, term, divisor, node, place))
+            judged(run, Division(total, term, divisor, node, place))
     elif counted == "never reset":
         if not total.emptied:
             _never_reset(run, divisor, place)
@@ -222,14 +221,12 @@ def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
         return ""  # added in some rounds only
     if isinstance(divisor, Index):
         if divisor.loop is not loop or (outer and not anew):
-            return (
-                "never reset" if outer and divisor.loop is loop and loops.is_batches(loop) else ""
-            )
+            return "never reset" if divisor.loop is loop and loops.is_batches(loop) else ""
         return f"index {divisor.offset}"
     counted = loops.counts(divisor, loop)
     if isinstance(divisor, Const) and divisor.value == sizes.samples(run, loop):
         counted = "samples"
-    if not counted and isinstance(divisor, Opaque) and sizes.says_samples(node):
+    if isinstance(divisor, Opaque) and sizes.says_samples(node):
         counted = "samples"
     if counted and total.loops[:-1] and not anew:
         return "never reset" if outer and loops.is_batches(loop) else ""
@@ -258,7 +255,7 @@ def _by_product(run: Walk, division: Division) -> None:
         windows.divided_twice(run, division.total, by, division.node)
 
 
-# What may be wrong about a divisor that does not count what is added: the first that is, is told.
+# What may be wrong about a divisor that does not count what is added: no two are of one divisor.
 UNCOUNTED = (
     _by_product,
     _powered,
@@ -337,7 +334,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             divisor=f"{sizes.name(divisor)}, which counts the whole data set",
             fix="divide by len(loader.sampler)",
         )
-    elif term.scale == 1 and term.nominal and counted == "batches":
+    elif term.nominal and counted == "batches":
         _padded(run, term, loop, divisor, place)
     elif term.scale == (1 if term.nominal else 0) and counted in ("samples", "padded"):
         level = "warning" if term.assumed else None
@@ -363,11 +360,10 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             fix="divide by the number of samples: len(loader.dataset)",
             level="warning" if term.assumed else None,
         )
-    elif term.scale == 1 and counted == "padded":
+    elif counted == "padded":
         _padded(run, term, loop, divisor, place)
     elif (
-        term.scale == 1
-        and counted == "samples"
+        counted == "samples"
         and isinstance(divisor, Length)
         and sizes.drops_last(loop)
         and not sizes.divides(run, loop)
@@ -386,7 +382,7 @@ def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) ->
     """X403: as many samples as there were, if no batch were smaller."""
     if not loops.is_batches(loop) or loops.left_early(loop) or run.is_open(loop):
         return
-    if sizes.even(run, loop) or (term.assumed and not term.by_hand):
+    if sizes.even(run, loop):
         return
     run.report(
         "X403",
@@ -403,7 +399,7 @@ def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) ->
 def divided_again(run: Walk, mean: Mean, divisor: Value, node: ast.AST) -> None:
     """Judge a total that is divided by its batches, and then by the size of a batch as well."""
     total = mean.of
-    if not isinstance(total, Total) or not isinstance(total.term, Loss):
+    if not isinstance(total.term, Loss):
         return
     loop, term = total.loops[-1], total.term
     if term.scale not in (0, 1) or loops.counts(mean.divisor, loop) != "batches":

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import sizes, windows
-from xent.audit._follow.averaging.divisions import Division
+from xent.audit._follow.averaging.divisions import Division, divisor_of
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -34,10 +34,8 @@ from xent.audit._follow.values import (
 def more(run: Walk, counter: Total, term: Value) -> Value:
     """Count on: in a loop after the one that was counted, the counter holds both."""
     entered = run.new_loops(counter.start.loops) if isinstance(counter.start, Zero) else ()
-    ended = not run.is_open(counter.loops[-1])
-    alike = counter.term == term == Const(1) or isinstance(term, BatchSize)
-    if entered and ended and alike and entered[-1] not in counter.loops and not counter.emptied:
-        earlier = counter.loops[-1]
+    earlier = counter.loops[-1]
+    if entered and not run.is_open(earlier) and not counter.emptied:
         return replace(counter, loops=entered, term=term, earlier=earlier, under=run.under())
     return Total(counter.loops, Opaque("count"), counter.place)
 
@@ -48,7 +46,7 @@ def one_by_one(counter: Total, total: Total) -> bool:
     if around != total.loops or counter.term != Const(1) or counter.under != total.under:
         return False
     of = getattr(inner.source, "batch", None)
-    return of is total.loops[-1] and inner.kind == "items" and not loops.over_keys(inner)
+    return of is total.loops[-1] and not loops.over_keys(inner)
 
 
 def too_many(run: Walk, division: Division) -> None:
@@ -61,11 +59,11 @@ def too_many(run: Walk, division: Division) -> None:
     ):
         return
     count, why = "one loop's", "a counter that an earlier loop counts up as well"
-    if counter.earlier is None or counter.loops != total.loops:
+    if counter.loops != total.loops:
         outer, name = counter.loops[: -len(total.loops)], division.said
-        if not outer or (*outer, *total.loops) != counter.loops or run.is_open(division.loop):
+        if (*outer, *total.loops) != counter.loops or not isinstance(name, ast.Name):
             return
-        if not isinstance(name, ast.Name) or not all(_kept(run, loop, name.id) for loop in outer):
+        if any(windows.assigned(loop.node, name.id) for loop in outer):
             return
         count, why = "one round's", "a counter that is not set to 0 in each round"
     fix = "set the counter to 0 wherever the total is"
@@ -189,7 +187,8 @@ def never_emptied(run: Walk, total: Total, node: ast.AST) -> bool:
         return False
     if not isinstance(kept, ast.Name) or not isinstance(total.term, Loss) or total.term.supposed:
         return False
-    if not all(_kept(run, loop, kept.id) for loop in outer) or _emptied(outer[0], kept.id):
+    again = any(windows.assigned(loop.node, kept.id) for loop in outer)
+    if again or _emptied(outer[0], kept.id):
         return False
     run.report(
         "X403",
@@ -214,14 +213,9 @@ def _emptied(loop: Loop, name: str) -> bool:
     )
 
 
-def _kept(run: Walk, loop: Loop, name: str) -> bool:
-    """Whether a loop that is still running never gives a name a new value."""
-    return run.is_open(loop) and not windows.assigned(loop.node, name)
-
-
 def outside(run: Walk, total: Total, divisor: Value, node: ast.AST) -> None:
     """X403: a counter is counted up once, after the loop whose rounds it should count."""
-    named = getattr(node, "right", getattr(node, "value", None))
+    named = divisor_of(node)
     if not isinstance(total.term, Loss) or not isinstance(named, ast.Name):
         return
     if not isinstance(divisor, Const) or divisor.value != 1 or run.is_open(total.loops[-1]):

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from xent.audit._follow.values import Loop, Loss, Place, Total, Value
 
 
+def divisor_of(node: ast.AST) -> ast.expr | None:
+    """Return what stands on the right of a division, None where a method divides."""
+    if isinstance(node, ast.BinOp):
+        return node.right
+    return node.value if isinstance(node, ast.AugAssign) else None
+
+
 @dataclass(frozen=True)
 class Division:
     """A total, what it adds up, what divides it, and where."""
@@ -24,7 +31,6 @@ class Division:
         return self.total.loops[-1]
 
     @property
-    def said(self) -> ast.AST | None:
+    def said(self) -> ast.expr | None:
         """What stands on the right of the division."""
-        node = self.node
-        return node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+        return divisor_of(self.node)

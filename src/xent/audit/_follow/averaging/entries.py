@@ -12,7 +12,6 @@ import re
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
-    Const,
     Entries,
     Expression,
     Loss,
@@ -21,13 +20,11 @@ from xent.audit._follow.values import (
     Place,
     Total,
     Value,
-    Zero,
 )
 
 MASK = re.compile(r"(\w+_)?mask", re.I)
 LENGTH_WORDS = re.compile(r"(\w+_)?\w{0,3}(len|lens|lengths?)", re.I)  # of sequences: their words
 FIRST_CUT = ("[:,1:]", "[1:]", "[...,1:]", "[:,1:,...]")
-LAST_CUT = ("[:,:-1]", "[:-1]", "[...,:-1]")
 NUMBERS_OF = re.compile(
     r"(num|n|nb|number)_?(of_)?"
     r"(pos|positives?|box|boxes|bboxes|obj|objs|objects|gts?|fg|foreground|instances|matched"
@@ -37,9 +34,9 @@ NUMBERS_OF = re.compile(
 
 
 def cut(made: Opaque, holder: Opaque, text: str) -> None:
-    """Remember of what a slice is that leaves out the first of each row, or the last."""
-    if text in FIRST_CUT or text in LAST_CUT:
-        made.root, made.cut = holder.root or holder, "first" if text in FIRST_CUT else "last"
+    """Remember of what a slice is that leaves out the first of each row."""
+    if text in FIRST_CUT:
+        made.root, made.cut = holder.root or holder, "first"
 
 
 def whole(value: Value | None) -> Opaque | None:
@@ -51,7 +48,7 @@ def whole(value: Value | None) -> Opaque | None:
 
 def shifted(*targets: Value | None) -> tuple[Value, ...]:
     """Return the tensors whose first entries the targets of a loss leave out."""
-    return tuple(t.root for t in targets if isinstance(t, Opaque) and t.cut == "first" and t.root)
+    return tuple(t.root for t in targets if isinstance(t, Opaque) and t.cut and t.root)
 
 
 def kept(mask: Value | None, said: ast.expr | None) -> Entries | None:
@@ -60,7 +57,7 @@ def kept(mask: Value | None, said: ast.expr | None) -> Entries | None:
     words = ast.unparse(said) if said is not None else ""
     of: Value | None = None
     if isinstance(mask, Expression) and mask.operator in ("!=", ">"):
-        of = mask.left if isinstance(mask.right, Const | Zero | Opaque) else None
+        of = mask.left
     elif isinstance(mask, Opaque):
         names = (words, mask.name)
         counts = any(MASK.fullmatch(name) or LENGTH_WORDS.fullmatch(name) for name in names)
@@ -92,8 +89,7 @@ def first_counted(run: Walk, loss: Loss, count: Value, place: Place) -> bool:
     by_name = of.name.endswith("attention_mask") and not any(
         isinstance(root, Opaque) and root.name.endswith("mask") for root in loss.shifted
     )
-    same_batch = by_name and any(getattr(r, "batch", None) is of.batch for r in loss.shifted)
-    if not same_batch and not any(root is of for root in loss.shifted):
+    if not by_name and not any(root is of for root in loss.shifted):
         return False
     run.report(
         "X403",
@@ -107,19 +103,19 @@ def first_counted(run: Walk, loss: Loss, count: Value, place: Place) -> bool:
     return True
 
 
-def of_total(run: Walk, total: Total, divisor: Value, place: Place) -> str:
+def of_total(run: Walk, total: Total, term: Loss, divisor: Value, place: Place) -> str:
     """Judge a total that is divided by a count of entries; say what to do with it further.
 
-    "told", "samples" where means of batches are divided by it, or "".
+    "told", "samples" where it divides what is known, or "".
     """
-    if not isinstance(divisor, Total) or not isinstance(total.term, Loss):
+    if not isinstance(divisor, Total):
         return ""
     if divisor.loops != total.loops or divisor.under != total.under or divisor.earlier:
         return ""
-    if first_counted(run, total.term, divisor.term, place):
+    if first_counted(run, term, divisor.term, place):
         return "told"
-    means = isinstance(divisor.term, Entries) and total.term.scale == 0 and not total.term.assumed
-    return "samples" if means and not total.term.weighted else ""
+    given = isinstance(divisor.term, Entries) and not term.assumed and not term.weighted
+    return "samples" if given else ""
 
 
 def of_mean(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> bool:

@@ -30,8 +30,8 @@ def of_meter(
     for value in values:
         if isinstance(value, Loss) and value.loop is run.loops[-1] and not value.carried:
             loops = (run.loops[-1],)
-            given = Total(loops, value, run.place(node), under=run.under())
-            alike = Total(loops, Const(1), given.place, under=given.under)
+            given = Total(loops, value, run.place(node))
+            alike = Total(loops, Const(1), given.place)
             averages.divided(run, given, alike, node)
 
 
@@ -45,7 +45,7 @@ def of_mean(
     """Follow a MeanMetric: it weighs all that it is given alike, unless a weight is given too."""
     value, *weights = [*args, *options.values()] or [Opaque(name)]
     if name in ("update", "forward", "__call__"):
-        if isinstance(value, Loss) and run.loops and not weights:
+        if run.loops and not weights:
             run.write(metric.attrs, TOTAL, Total((run.loops[-1],), value, run.place(node)))
         return value
     total = metric.attrs.get(TOTAL)

@@ -6,7 +6,7 @@ import ast
 
 from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
-from xent.audit._follow.values import Const, Index, Length, Loop, Loss, Place, Total, Value, Zero
+from xent.audit._follow.values import Const, Index, Loop, Loss, Place, Total, Value, Zero
 
 LAST_ALONE = "it is that of the last batch alone"
 
@@ -61,10 +61,9 @@ def _given(run: Walk, name: str) -> bool:
 def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
     """X407: a number that is still 0 is divided by the batches of a loader with losses."""
     counter = isinstance(divisor, Total) and divisor.term == Const(1)
-    if not (counter or isinstance(divisor, Length)) or zero.place is None:
+    if zero.place is None:
         return
-    parts = {ast.BinOp: "left", ast.AugAssign: "target"}
-    name = ast.unparse(getattr(node, parts[type(node)])) if type(node) in parts else ""
+    name = ast.unparse(node.left if isinstance(node, ast.BinOp) else node.target)  # type: ignore[attr-defined]
     if "loss" in name.lower() and any(
         (divisor.loops[-1] is loop if counter else loops.counts(divisor, loop))  # type: ignore[attr-defined]
         and loop not in zero.loops

@@ -25,8 +25,8 @@ def elbo(run: Walk, recon: Loss, kl: Loss, node: ast.AST) -> None:
     """X305: reconstruction and divergence averaged over different things."""
     if recon.weighted or kl.weighted or recon.scale is None or kl.scale is None:
         return
-    if not recon.features or not kl.features:
-        return
+    if not {recon.features, kl.features} <= {"mean", "sum"}:
+        return  # unknown, or partly the one and partly the other
     # Two means over dimensions differ too: one is over those of the data, one over the latent ones.
     if recon.scale == kl.scale and recon.features == kl.features == "sum":
         return

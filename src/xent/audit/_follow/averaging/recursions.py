@@ -41,22 +41,22 @@ def added(run: Walk, loss: Loss) -> Value:
     """Add a loss to what earlier rounds left."""
     if loss.over:  # mean * (1 - 1 / n) + loss / n
         divisor, place = loss.over[-1]
-        return divided(run, loss.but(over=()), divisor, place)
+        return divided(run, loss, divisor, place)
     return loss.but(carried=True)
 
 
 def divided(run: Walk, loss: Loss, divisor: Value, place: Place) -> Value:
     """Judge a mean that counts its losses itself; of any other divisor nothing is known."""
     loop, counted = loss.loop, ""
-    if loop is not None and isinstance(divisor, Index) and divisor.loop is loop:
+    if isinstance(divisor, Index) and divisor.loop is loop:
         counted = "batches" if divisor.offset == 1 else ""
-    elif loop is not None and isinstance(divisor, Total) and divisor.loops[-1] is loop:
+    elif isinstance(divisor, Total) and divisor.loops[-1] is loop:
         if divisor.term == Const(1):
             counted = "batches"
         elif isinstance(divisor.term, BatchSize):
             counted = "samples"
-    if loop is not None and counted and loss.scale is not None:
-        total = Total((loop,), loss, place, under=run.under())
+    if loop is not None and counted:
+        total = Total((loop,), loss, place)
         at = run.place_of_loop(place[1], loop) if place[0] is run.frame.module else place
-        averages.judge(run, total, loss.but(carried=False), counted, divisor, at)
+        averages.judge(run, total, loss, counted, divisor, at)
     return Opaque("mean")

@@ -9,7 +9,6 @@ from xent.audit._follow import loops
 from xent.audit._follow.averaging import never_added, sizes
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
-    Choice,
     Const,
     Dictionary,
     Loss,
@@ -49,10 +48,8 @@ SHOWS = frozenset(
 
 def value(run: Walk, shown: Value, label: str, node: ast.AST) -> None:
     """Judge a value that is shown beside a text."""
-    if isinstance(shown, Choice):
-        return
     # What was added to the average is called by the words in front of it, from the last comma on.
-    words = re.split(r"[,;|\n]", label)[-1] if label else ""
+    words = re.split(r"[,;|\n]", label)[-1]
     average = AVERAGE.search(words)
     if isinstance(shown, Total):
         _total(run, shown, average, words, node)

@@ -6,6 +6,7 @@ import ast
 import re
 
 from xent.audit._follow import loops, rows
+from xent.audit._follow.averaging.divisions import divisor_of
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -32,8 +33,6 @@ def even(run: Walk, loop: Loop) -> bool:
         return divides(run, loop)
     if loop.kind == "range" and isinstance(source, Opaque) and "loader" not in source.name.lower():
         return True  # one by one
-    if isinstance(source, Instance):
-        return True
     if not isinstance(source, Made):
         named = isinstance(source, Opaque | External)
         return not named or not _looks_batched(loop, source)  # type: ignore[arg-type]
@@ -141,7 +140,7 @@ SAMPLES = re.compile(
 
 def says_samples(node: ast.AST) -> bool:
     """Whether a divisor that nobody sees made is called the size of a data set."""
-    return SAMPLES.fullmatch(_divisor(node)) is not None
+    return SAMPLES.fullmatch(_called(node)) is not None
 
 
 PROCESSES = re.compile(
@@ -151,12 +150,12 @@ PROCESSES = re.compile(
 
 def says_processes(node: ast.AST) -> bool:
     """Whether a divisor is called the number of processes, over all of which was summed before."""
-    return PROCESSES.fullmatch(_divisor(node)) is not None
+    return PROCESSES.fullmatch(_called(node)) is not None
 
 
-def _divisor(node: ast.AST) -> str:
+def _called(node: ast.AST) -> str:
     """Return the last word that a divisor is called by."""
-    said = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+    said = divisor_of(node)
     while isinstance(said, ast.Subscript | ast.Call):
         said = said.value if isinstance(said, ast.Subscript) else said.func
     word = getattr(said, "attr", getattr(said, "id", ""))

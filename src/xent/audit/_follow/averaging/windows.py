@@ -23,7 +23,7 @@ from xent.audit._follow.values import (
 def of_rounds(run: Walk, division: Division) -> None:
     """X403: a total is divided every so many rounds, by their number or by another one."""
     place, node, loop, divisor = division.place, division.node, division.loop, division.divisor
-    found = _every(run, loop) if _is_mean(division) and run.is_open(loop) else None
+    found = _every(run, division.total) if _is_mean(division) and run.is_open(loop) else None
     if found is None:
         return
     branch, every, starts, skips = found
@@ -55,11 +55,9 @@ def _is_mean(division: Division) -> bool:
 
 def of_steps(run: Walk, division: Division) -> None:
     """X403: the losses of all rounds are divided by steps, of which several rounds make one."""
-    total, node = division.total, division.node
-    shown = any(truth and emptied_in(branch, node) for branch, _, truth in run.conditions)
-    if shown and _is_mean(division):
+    if _is_mean(division):
         for _, steps, every, _, _ in _whenever(run):
-            if every == division.divisor and _counts_some(steps, total):
+            if every == division.divisor and _counts_some(steps, division.total):
                 _report(
                     run,
                     division.place,
@@ -80,8 +78,6 @@ def _counts_some(steps: Value, total: Total) -> bool:
 def divided_twice(run: Walk, total: Total, by: tuple[Value, Value], node: ast.AST) -> None:
     """X403: a total is divided by the rounds of its window and by the number of the round."""
     term, loop = total.term, total.loops[-1]
-    if not run.is_open(loop):
-        return
     if not isinstance(term, Loss) or term.scale != 0 or term.weighted or term.nominal:
         return
     if not run.is_open(loop):
@@ -134,10 +130,12 @@ def _whenever(run: Walk) -> Iterator[tuple[Branch, Value, Value, Value, bool]]:
                     yield branch, rest.left, rest.right, remainder, len(parts) > 1
 
 
-def _every(run: Walk, loop: Loop) -> tuple[Branch, Value, bool, bool] | None:
-    """Find the branch that is taken every so many rounds of a loop, and say so of the first."""
+def _every(run: Walk, total: Total) -> tuple[Branch, Value, bool, bool] | None:
+    """Find the branch that is taken every so many rounds of a total, and say so of the first."""
     for branch, rounds, every, remainder, skips in _whenever(run):
-        offset = _counts_rounds(rounds, loop)
+        if _counts_some(rounds, total):
+            return None  # of so many steps, each of which has several rounds
+        offset = _counts_rounds(rounds, total.loops[-1])
         if offset is not None:
             return branch, every, remainder == Const(offset) == Const(0), skips
     return None
@@ -147,9 +145,8 @@ def _counts_rounds(value: Value, loop: Loop) -> int | None:
     """Return what the index of a loop, or a counter of its rounds, is in the first one."""
     if isinstance(value, Index) and value.loop is loop:
         return value.offset
-    if isinstance(value, Total) and value.loops == (loop,) and value.term == Const(1):
-        first = value.start.value if isinstance(value.start, Zero) else None
-        return int(first) + 1 if first is not None else None
+    if isinstance(value, Total) and value.loops == (loop,) and isinstance(value.start, Zero):
+        return int(value.start.value) + 1 if value.term == Const(1) else None
     return None
 
 
@@ -160,9 +157,7 @@ def _all(test: Value) -> list[Value]:
 
 
 def _plain_name(node: ast.AST) -> str:
-    left = node.left if isinstance(node, ast.BinOp) else None
-    if isinstance(node, ast.AugAssign):
-        left = node.target
+    left = node.left if isinstance(node, ast.BinOp) else getattr(node, "target", None)
     if isinstance(left, ast.BinOp):
         left = left.left
     return ast.unparse(left) if isinstance(left, ast.Name | ast.Attribute | ast.Subscript) else ""
@@ -179,7 +174,7 @@ def set_anew(outer: Loop, inner: Loop, node: ast.AST) -> str:
     found = ""
     for part in ast.walk(outer.node):
         new = isinstance(part, ast.Assign) and id(part) not in within and assigned(part, name)
-        if name and new and name not in map(ast.unparse, ast.walk(part.value)):  # type: ignore[attr-defined]
+        if new and name not in map(ast.unparse, ast.walk(part.value)):  # type: ignore[attr-defined]
             found = "always" if part in getattr(outer.node, "body", ()) else found or "sometimes"
     return found
 
