@@ -32,7 +32,13 @@ class _Reads:
         if tensor is None:
             return self.original
         watcher = self.observer
-        if watcher.scalars.parts and watcher.on and type(tensor) is Tensor and not tensor.dim():
+        if (
+            watcher.scalars.parts
+            and watcher.on
+            and type(tensor) is Tensor
+            and not tensor.dim()
+            and (watcher.sampled or not torch.is_grad_enabled())
+        ):
             watcher.read(tensor, sys._getframe(1))
         return self.original.__get__(tensor, owner)
 
