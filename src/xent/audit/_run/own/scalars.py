@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 KEPT_BATCHES = 64  # of which the parts of a number are kept
 MOST_IN_ONE = 6
 MOST_TOGETHER = 4
+MOST_TIMES = 8  # that one line computes a number of a batch
 ENTRIES_LOOKED_AT = 3  # batches whose entries are looked at, whether they are all 0 and 1
 AS_FLOAT32 = 3e-6
 Key = tuple[object, ...]
@@ -105,6 +106,8 @@ class Scalars:
     def loss(self, site: Site, value: float, size: int, terms: int) -> None:
         """Take a loss of PyTorch's."""
         key = self._numbered((id(site),))
+        if key is None:
+            return
         self.sources[key] = site
         self.parts[key] = Part(value, size, terms)
 
@@ -114,6 +117,8 @@ class Scalars:
             return
         user = of_user(frame)
         key = self._numbered(_place(user))
+        if key is None:
+            return
         own = self._own(key, kind, user)
         one = self.observer.round
         if one is None:
@@ -149,7 +154,7 @@ class Scalars:
             return
         user = of_user(frame)
         key = self._numbered((*_place(user), "read"))
-        if not self.parts:
+        if key is None or not self.parts:
             return
         own = self._own(key, "", user)
         one = self.observer.round
@@ -200,12 +205,14 @@ class Scalars:
             return False
         return watcher.sampled or not torch.is_grad_enabled()
 
-    def _numbered(self, key: Key) -> Key:
-        """Tell what a line computes several times in one batch apart."""
+    def _numbered(self, key: Key) -> Key | None:
+        """Tell what a line computes several times in one batch apart; None if it is too often."""
         one = self.observer.round
         if key in self.times and one is not None and one.made:
             self.begins()  # no loader says that the next batch begins
         self.times[key] += 1
+        if self.times[key] > MOST_TIMES:
+            return None
         numbered = (*key, self.times[key])
         self.times[numbered] += 1
         return numbered
