@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from xent.audit._run.frames import Location
-from xent.audit._run.own.loops import Loop
+from xent.audit._run.own.loops import DataLoop
 
 FIRST_CALLS = 20  # calls of a site that are looked at in full
 ONE_CALL_IN = 100  # and then one in so many
@@ -72,7 +72,7 @@ class Round:
     samples: int | None = None  # that its sampler draws
     drops: bool = False
     ended: bool = False
-    loop: Loop | None = None
+    loop: DataLoop | None = None
     early: bool = False  # the loop was left before the loader came to its end
     made: bool = False  # no loader: a loop that makes its batches itself
     rows: int | None = None  # of the batch that was drawn last

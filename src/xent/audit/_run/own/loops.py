@@ -21,7 +21,7 @@ MOST_FRAMES = 8  # between a loss and the loop that it is in
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class DataLoop:
     """A `for` in the code of a function, from its header to the last line of its body."""
 
     code: CodeType
@@ -85,24 +85,24 @@ def _in_code(code: CodeType) -> list[_For]:
     return [one for one in _loops(code.co_filename) if one.owner == owner]
 
 
-def iterating(code: CodeType, line: int) -> Loop | None:
+def iterating(code: CodeType, line: int) -> DataLoop | None:
     """Return the loop whose header is at a line."""
     for one in _in_code(code):
         if one.first <= line <= one.header:
-            return Loop(code, one.first, one.last, one.of_data)
+            return DataLoop(code, one.first, one.last, one.of_data)
     return None
 
 
-def around(code: CodeType, line: int) -> Loop | None:
+def around(code: CodeType, line: int) -> DataLoop | None:
     """Return the innermost loop that a line is in."""
     found = [one for one in _in_code(code) if one.first <= line <= one.last]
     if not found:
         return None
     one = max(found, key=lambda each: each.first)
-    return Loop(code, one.first, one.last, one.of_data)
+    return DataLoop(code, one.first, one.last, one.of_data)
 
 
-def over_data(frame: FrameType | None) -> Loop | None:
+def over_data(frame: FrameType | None) -> DataLoop | None:
     """Return the innermost loop around a frame and its callers, if it goes over batches."""
     for _ in range(MOST_FRAMES):
         if frame is None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xent.audit._run.observer import Observer
 
-REDUCTIONS = ("mean", "sum")
+OVER_ALL = ("mean", "sum")
 READ_BY = ("item", "__float__", "tolist", "numpy", "detach", "cpu")
 PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
 is_compiling = torch.compiler.is_compiling
@@ -32,7 +32,13 @@ class _Reads:
         if tensor is None:
             return self.original
         watcher = self.observer
-        if watcher.scalars.parts and watcher.on and type(tensor) is Tensor and not tensor.dim():
+        if (
+            watcher.scalars.parts
+            and watcher.on
+            and type(tensor) is Tensor
+            and not tensor.dim()
+            and (watcher.sampled or not torch.is_grad_enabled())
+        ):
             watcher.read(tensor, sys._getframe(1))
         return self.original.__get__(tensor, owner)
 
@@ -103,16 +109,16 @@ class Members:
 
     def put(self) -> None:
         """Watch."""
-        for name in (*REDUCTIONS, *READ_BY):
+        for name in (*OVER_ALL, *READ_BY):
             original = getattr(Tensor, name)
             new: Any = (
                 _Reduces(self.observer, original, name)
-                if name in REDUCTIONS
+                if name in OVER_ALL
                 else _Reads(self.observer, original)
             )
             self.methods[name] = Tensor.__dict__.get(name), new
             setattr(Tensor, name, new)
-        for name in REDUCTIONS:
+        for name in OVER_ALL:
             function = getattr(torch, name)
             watcher = _Function(self.observer, function, self._give_up)
             if _scripts_as(watcher, f"aten::{name}"):

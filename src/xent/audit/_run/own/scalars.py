@@ -14,26 +14,43 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from xent.audit._run.frames import Location, location, locations, of_user
 from xent.audit._run.rules.shown import OF_A_LOSS, OF_A_METRIC
-from xent.audit._run.sites import Site
+from xent.audit._run.sites import Round, Site
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from xent.audit._run.observer import Observer
-
 KEPT_BATCHES = 64  # of which the parts of a number are kept
-MOST_PARTS = 6
+MOST_IN_ONE = 6
 MOST_TOGETHER = 4
-LOOKED_AT = 3  # batches whose entries are looked at, whether they are all 0 and 1
-OF_FLOAT32 = 3e-6
+MOST_TIMES = 8  # that one line computes a number of a batch
+ENTRIES_LOOKED_AT = 3  # batches whose entries are looked at, whether they are all 0 and 1
+AS_FLOAT32 = 3e-6
 Key = tuple[object, ...]
+
+
+class Watcher(Protocol):
+    """Who knows the round that is worked on."""
+
+    round: Round | None
+    sampled: bool
+
+    def in_a_round(self, frame: FrameType) -> bool:
+        """Whether a frame works on a batch."""
+
+    def follows(self, tensor: Tensor) -> bool:
+        """Whether what is done with a tensor can be followed."""
+
+    def add_to_pass(
+        self, site: Site, user: FrameType, size: int, weight: int, value: float
+    ) -> None:
+        """Add a number of a batch to the pass of a line."""
 
 
 class Part(NamedTuple):
@@ -65,7 +82,7 @@ class Own:
 class Scalars:
     """The numbers of the batch that is worked on, and the lines that they come from."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Watcher) -> None:
         self.observer = observer
         self.parts: dict[Key, Part] = {}
         self.sources: dict[Key, Site | Own] = {}
@@ -89,6 +106,8 @@ class Scalars:
     def loss(self, site: Site, value: float, size: int, terms: int) -> None:
         """Take a loss of PyTorch's."""
         key = self._numbered((id(site),))
+        if key is None:
+            return
         self.sources[key] = site
         self.parts[key] = Part(value, size, terms)
 
@@ -98,6 +117,8 @@ class Scalars:
             return
         user = of_user(frame)
         key = self._numbered(_place(user))
+        if key is None:
+            return
         own = self._own(key, kind, user)
         one = self.observer.round
         if one is None:
@@ -112,7 +133,7 @@ class Scalars:
         own.ratio = ratio
         own.sizes.add(size)
         own.calls += 1
-        if own.bits and own.calls <= LOOKED_AT:
+        if own.bits and own.calls <= ENTRIES_LOOKED_AT:
             own.bits = not entries.is_floating_point() or bool(
                 ((entries == 0) | (entries == 1)).all()
             )
@@ -133,7 +154,7 @@ class Scalars:
             return
         user = of_user(frame)
         key = self._numbered((*_place(user), "read"))
-        if not self.parts:
+        if key is None or not self.parts:
             return
         own = self._own(key, "", user)
         one = self.observer.round
@@ -159,7 +180,7 @@ class Scalars:
         ]
         return {
             (key, other)
-            for (key, whole), (other, count) in permutations(sums[:MOST_PARTS], 2)
+            for (key, whole), (other, count) in permutations(sums[:MOST_IN_ONE], 2)
             if count >= 1 and not self._counts(key) and _alike(abs(value), abs(whole) / count)
         }
 
@@ -184,12 +205,14 @@ class Scalars:
             return False
         return watcher.sampled or not torch.is_grad_enabled()
 
-    def _numbered(self, key: Key) -> Key:
-        """Tell what a line computes several times in one batch apart."""
+    def _numbered(self, key: Key) -> Key | None:
+        """Tell what a line computes several times in one batch apart; None if it is too often."""
         one = self.observer.round
         if key in self.times and one is not None and one.made:
             self.begins()  # no loader says that the next batch begins
         self.times[key] += 1
+        if self.times[key] > MOST_TIMES:
+            return None
         numbered = (*key, self.times[key])
         self.times[numbered] += 1
         return numbered
@@ -251,7 +274,7 @@ class Scalars:
             whole = [part.value for part in parts]
             means[key] = whole if kind == "mean" else [p.value / p.size for p in parts]
             sums[key] = whole if kind == "sum" else by_size
-        if not 0 < len(means) <= MOST_PARTS:
+        if not 0 < len(means) <= MOST_IN_ONE:
             return ""
         values = [value for value, *_ in batches]
         if not all(map(math.isfinite, (*values, *(x for row in sums.values() for x in row)))):
@@ -329,7 +352,7 @@ def _exact(
 
 
 def _alike(value: float, one: float) -> bool:
-    return abs(value - one) <= OF_FLOAT32 * max(abs(value), abs(one))
+    return abs(value - one) <= AS_FLOAT32 * max(abs(value), abs(one))
 
 
 def _fitted(
@@ -363,7 +386,7 @@ def _combine(
     if rank < matrix.shape[1] or not np.isfinite(weights).all():
         return False
     off = np.abs(matrix @ weights - wanted)
-    if (off > OF_FLOAT32 * np.abs(matrix * weights).max(axis=1)).any():
+    if (off > AS_FLOAT32 * np.abs(matrix * weights).max(axis=1)).any():
         return False
     of_parts = np.abs(weights[: len(columns)])
     return not even or bool((np.abs(of_parts - 1) < 1e-4).any())
