@@ -235,12 +235,18 @@ class _Joined(Reach):
 
     def _own_is_right(self, one: Finding) -> bool:
         """Whether an average of one's own arithmetic was printed as it should be."""
-        wanted = self._wanted(one)
-        return one.rule in AVERAGES and any(
-            shown_right(self._passes(one, site))
+        if one.rule not in AVERAGES or any(self._about(one)):
+            return False
+        wanted, rounds = self._wanted(one), self._rounds(one)
+        passes = [
+            each
             for site in self.own
-            if wanted(site.place) or site.calls_from(wanted)
-        )
+            for each in site.passes
+            if wanted(site.place)
+            or any(map(wanted, each.callers))
+            or any(each.round is of for of in rounds)
+        ]
+        return shown_right(passes)
 
     # ------------------------------------------------------------------ what the run saw
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 KEPT_BATCHES = 64  # of which the parts of a number are kept
 MOST_IN_ONE = 6
 MOST_TOGETHER = 4
-MOST_TIMES = 8  # that one line computes a number of a batch
+TIMES_A_BATCH = 8  # that one line computes a number of a batch
 ENTRIES_LOOKED_AT = 3  # batches whose entries are looked at, whether they are all 0 and 1
 AS_FLOAT32 = 3e-6
 Key = tuple[object, ...]
@@ -211,7 +211,7 @@ class Scalars:
         if key in self.times and one is not None and one.made:
             self.begins()  # no loader says that the next batch begins
         self.times[key] += 1
-        if self.times[key] > MOST_TIMES:
+        if self.times[key] > TIMES_A_BATCH:
             return None
         numbered = (*key, self.times[key])
         self.times[numbered] += 1
