@@ -380,9 +380,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
 
 def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) -> None:
     """X403: as many samples as there were, if no batch were smaller."""
-    if not loops.is_batches(loop) or loops.left_early(loop) or run.is_open(loop):
-        return
-    if sizes.even(run, loop):
+    if loops.left_early(loop) or run.is_open(loop) or sizes.even(run, loop):
         return
     run.report(
         "X403",

@@ -151,6 +151,8 @@ def of_one_batch(run: Walk, division: Division) -> None:
     term, loop = division.term, division.loop
     if term.scale != 0 or run.is_open(loop) or division.total.emptied:
         return
+    if loop.source is division.divisor:
+        return  # one round for each sample: for k in range(batch_size)
     if not loops.is_batches(loop) or not loops.sizes_of(loop, division.divisor, division.said):
         return
     run.report(
