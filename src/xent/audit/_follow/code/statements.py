@@ -12,7 +12,6 @@ from xent.audit._follow.averaging import arithmetic, averages
 from xent.audit._follow.code import (
     columns,
     conditions,
-    containers,
     definitions,
     first_rounds,
     imports,
@@ -203,10 +202,6 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
     before = evaluate(run, node.target)
     value = evaluate(run, node.value)
     items = value.items if isinstance(value, Sequence) and isinstance(node.op, ast.Add) else None
-    if items and isinstance(before, Sequence) and all(isinstance(v, Loss) for v in items):
-        for item in items:  # losses += [loss]
-            containers.of_list(run, before, "append", [item], {}, node)
-        return None
     if items and isinstance(before, Made) and columns.added(run, before, items, node):
         return None
     if isinstance(node.op, ast.Add | ast.Sub):
