@@ -16,7 +16,6 @@ from xent.audit._follow.values import (
     LOOPS,
     BatchSize,
     Choice,
-    Class,
     Const,
     Dictionary,
     Entries,
@@ -40,9 +39,7 @@ LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
 
 
 def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
-    if not args:
-        return None
-    value = args[0]
+    value = args[0] if args else None
     if isinstance(node, ast.Call) and node.args and loops.is_of_parts(run, node.args[0]):
         return TensorCount()
     if isinstance(value, Opaque | Tensor) and value.batch is not None:
@@ -59,7 +56,7 @@ def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
         return length if isinstance(length, Length) else Length(value)
     if isinstance(value, Made) and value.name == "enumerate":
         return Length(value.args[0]) if value.args else None
-    return Length(value)
+    return Length(value) if value is not None else None
 
 
 def _first(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
@@ -174,17 +171,16 @@ def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST)
 
 def _asks(node: ast.AST) -> bool:
     """Whether a loop goes on as long as a call says: nobody knows for how many rounds."""
-    calls = [one for one in ast.walk(getattr(node, "test", node)) if isinstance(one, ast.Call)]
+    calls = [one for one in ast.walk(node.test) if isinstance(one, ast.Call)]  # type: ignore[attr-defined]
     return any(ast.unparse(one.func) not in ("next", "len") for one in calls)
 
 
 def _next(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     loop = run.loops[-1] if run.loops else None
     of = args[0] if args else None
-    if loop is None or loop.kind != "while" or _asks(loop.node):
-        return Opaque("batch", loop)
-    if isinstance(of, Made) and of.name == "iter":
-        loop.kind, loop.source = "batches", loops.bare(of)
+    over = loops.bare(of) if isinstance(of, Made) and of.name == "iter" else None
+    if loop is not None and loop.kind == "while" and not _asks(loop.node) and over is not None:
+        loop.kind, loop.source = "batches", over
     return Opaque("batch", loop)
 
 
@@ -211,28 +207,27 @@ def _defaultdict(
         return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
     if kind == "list":
         return Dictionary({}, Sequence([], tuple(run.loops)))
-    made: Value = Opaque("value")
-    if args and isinstance(args[0], Class | Function):
-        made = args[0]
-    if args and isinstance(args[0], External) and "." in args[0].name:
-        made = run.call_value(args[0], [], {}, node)  # meters of a file that is not there
+    made: Value = args[0] if args else Opaque("value")
+    if isinstance(made, External):
+        made = run.call_value(made, [], {}, node)  # meters of a file that is not there
     return Dictionary({}, made, tuple(run.loops))
 
 
 def _fromkeys(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     keys = args[0].items if args and isinstance(args[0], Sequence) else None
-    value = args[1] if len(args) > 1 else Const(None)
-    if isinstance(value, Const) and value.value == 0 and value.value is not False:
-        value = Zero(0, tuple(run.loops), run.place(node))
-    if not keys or not all(isinstance(key, Const) for key in keys):
-        return Dictionary({}, value if isinstance(value, Zero) else Opaque("value"))
-    return Dictionary({key.value: value for key in keys}, loops=tuple(run.loops))  # type: ignore[attr-defined]
+    made = Dictionary({}, loops=tuple(run.loops))
+    value = objects.begun(made, args[1] if len(args) > 1 else Const(None))
+    if keys and all(isinstance(key, Const) for key in keys):
+        made.items = {key.value: value for key in keys}  # type: ignore[attr-defined]
+    else:
+        made.default = value if isinstance(value, Zero) else Opaque("value")
+    return made
 
 
 def _counter(
     run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
-    if args or options:
+    if args:
         return None
     around = tuple(run.loops)
     return Dictionary({}, Zero(0, around, run.place(node)), around, counter=True)

@@ -295,7 +295,7 @@ def _returned(run: Walk, frame: CallFrame) -> Value:
     returned = frame.returned
     if not returned:
         return Const(None)
-    return run.join(returned) or Opaque(frame.function.name if frame.function else "")
+    return run.join(returned) or Opaque()
 
 
 def parameters(
@@ -339,11 +339,7 @@ def instantiate(
         bound = Function(init.node, init.module, init.outer, init.owner, instance)
         call_function(run, bound, args, options, node)
     else:
-        fields = [
-            s.target.id
-            for s in made.node.body
-            if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
-        ]
+        fields = [ast.unparse(s.target) for s in made.node.body if isinstance(s, ast.AnnAssign)]
         for name, value in (*zip(fields, args, strict=False), *options.items()):
             instance.attrs[name] = value
     return instance

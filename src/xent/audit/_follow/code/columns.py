@@ -59,7 +59,7 @@ def row(made: Made, args: list[Value], options: dict[str, Value]) -> Dictionary 
     if made.name not in NAMED_TUPLES:
         return None
     names: list[Value] = []
-    if isinstance(fields, Const) and isinstance(fields.value, str):
+    if isinstance(fields, Const):
         names = [Const(name) for name in fields.value.replace(",", " ").split()]
     elif isinstance(fields, Sequence):
         names = fields.items or []

@@ -13,10 +13,12 @@ from xent.audit._follow.values import Const, Dictionary, Made, Opaque, Sequence,
 LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value | None]
 
 
-def _random_split(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _random_split(
+    run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
     lengths = options.get("lengths", args[1] if len(args) > 1 else None)
     if not isinstance(lengths, Sequence) or lengths.items is None:
-        return Opaque("parts")
+        return None
     parts: list[Value] = []
     whole = rows.count(options.get("dataset", args[0] if args else None))
     for length in lengths.items:
@@ -48,7 +50,7 @@ def _pad_sequence(run: Walk, args: list[Value], options: dict[str, Value], node:
     return made
 
 
-def _collator(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _collator(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> None:
     """X504: a collator of transformers ignores padding, which is the end of the text as well."""
     tokenizer = options.get("tokenizer", args[0] if args else None)
     masked = options.get("mlm", args[1] if len(args) > 1 else None)
@@ -57,14 +59,13 @@ def _collator(run: Walk, args: list[Value], options: dict[str, Value], node: ast
         text = run.frame.module.source.text
         if not any(word in text for word in ("group_texts", "pack", "block_size")):
             run.report("X504", run.place(node))
-    return Made("transformers.DataCollatorForLanguageModeling", args, options)
 
 
-def _frame(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _frame(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
     """Follow a table: of rows, or of numbers that are filled in by column and key."""
     named = options.get("columns")
     if args or not isinstance(named, Sequence) or not named.items:
-        return args[0] if args else Opaque("table")
+        return args[0] if args else None
     loops_ = tuple(run.loops)
     keys = [name.value for name in named.items if isinstance(name, Const)]
     start = Zero(0, loops_, run.place(node))

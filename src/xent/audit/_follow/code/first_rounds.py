@@ -130,8 +130,7 @@ def _begun(run: Walk, test: Value, pairs: list[Begun]) -> list[ast.stmt]:
     """Set what is begun to 0, or to an empty list, in the loops in which it stood before."""
     for first, _ in pairs:
         target = first.targets[0]
-        held = _held(run, target)
-        if isinstance(held, Total | Zero) or (isinstance(held, Sequence) and held.total):
+        if isinstance(_held(run, target), Total | Zero):
             continue
         around = _around(run, test, target)
         list_ = isinstance(first.value, ast.List)
@@ -143,14 +142,8 @@ def _held(run: Walk, target: ast.expr) -> Value | None:
     """Return what is there already, without asking for what is not."""
     if isinstance(target, ast.Name):
         return run.frame.names.get(target.id)
-    holder = run.evaluate(target.value) if hasattr(target, "value") else None
-    if isinstance(target, ast.Attribute):
-        attrs = objects.attributes(holder) if holder is not None else None
-        return attrs.get(target.attr) if attrs is not None else None
-    if isinstance(target, ast.Subscript) and isinstance(holder, Dictionary):
-        key = run.evaluate(target.slice)
-        return holder.items.get(key.value) if isinstance(key, Const) else None
-    return None
+    attrs = objects.attributes(run.evaluate(target.value)) if hasattr(target, "value") else None
+    return attrs.get(getattr(target, "attr", None)) if attrs is not None else None
 
 
 def _around(run: Walk, test: Value, target: ast.expr) -> tuple[Loop, ...]:

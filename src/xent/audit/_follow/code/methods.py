@@ -120,7 +120,8 @@ def of_made(
     if name == "add_argument":
         return _argument(holder, args, options)
     if name in ("parse_args", "parse_known_args"):
-        return holder.attrs.setdefault("arguments", Opaque("args"))
+        space = holder.attrs.setdefault("arguments", Opaque("args"))
+        return space if name == "parse_args" else Sequence([space, Opaque("rest")])
     if name == "forward":
         return layers.call(run, holder, args, options, node)
     loss = unread_losses.called_criterion(run, args, options, node)
@@ -132,7 +133,7 @@ def of_made(
     if name in ("items", "values", "keys"):
         return Made(name, [holder], {})
     shown.arguments(run, name, args, options, node)
-    if name in ("log_prob", "entropy", "rsample", "sample", "kl_divergence"):
+    if name in ("log_prob", "entropy"):
         return tensors.of_distribution(run, holder, name, node)
     rows_kept = rows.kept(holder, name, args, options)
     if rows_kept is not None:
@@ -166,7 +167,7 @@ def _step(run: Walk, args: list[Value], node: ast.Call) -> Value:
 
 def _argument(parser: Made, args: list[Value], options: dict[str, Value]) -> Value:
     """Note an argument of the command line, with its default."""
-    names = [a.value for a in args if isinstance(a, Const) and isinstance(a.value, str)]
+    names = [a.value for a in args if isinstance(a, Const)]
     long = [n for n in names if n.startswith("--")] or names
     destination = options.get("dest")
     if long:
@@ -225,7 +226,7 @@ def _of_loss(
 ) -> Value:
     if name == "backward":
         return _backward(run, [holder])
-    if name in ("detach", "item", "tolist", "numpy"):
+    if name in ("detach", "item", "tolist"):
         return holder.but(grad=False)
     if name == "sum" and holder.assumed:  # it was not reduced before
         return holder.but(scale=None)
@@ -252,7 +253,7 @@ def _of_unknown(
         found = entries.kept(holder, getattr(node.func, "value", None))
         if found is not None:
             return found
-    if name == "ne" and isinstance(holder, Opaque) and batch is not None:
+    if name == "ne" and isinstance(holder, Opaque):
         return Opaque(name, batch, root=holder.root or holder, cut=holder.cut, mask=True)
     if name in ("size", "numel", "nelement"):
         first = args[0] if args else next(iter(options.values()), None)

@@ -12,7 +12,6 @@ from xent.audit._follow.averaging import arithmetic, averages
 from xent.audit._follow.code import (
     columns,
     conditions,
-    containers,
     definitions,
     first_rounds,
     imports,
@@ -139,9 +138,9 @@ def _fill(run: Walk, target: ast.Subscript, array: Made, key: Index, value: Loss
     """Put a loss into an array at the number of its round, as a list would get it."""
     made = array.attrs.get(LOOPS)
     if isinstance(made, Sequence) and run.new_loops(made.loops)[-1:] == (key.loop,):
-        entered = run.new_loops(made.loops)
-        filled = Sequence(None, made.loops, averages.listed(run, value, entered, target))
-        bind(run, target.value, filled)
+        # Rounds of loops further out fill the same places again.
+        losses = averages.listed(run, value, (key.loop,), target)
+        bind(run, target.value, Sequence(None, tuple(run.loops[:-1]), losses))
 
 
 def _wraps(target: ast.Subscript, value: Value) -> bool:
@@ -203,10 +202,6 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
     before = evaluate(run, node.target)
     value = evaluate(run, node.value)
     items = value.items if isinstance(value, Sequence) and isinstance(node.op, ast.Add) else None
-    if items and isinstance(before, Sequence) and all(isinstance(v, Loss) for v in items):
-        for item in items:  # losses += [loss]
-            containers.of_list(run, before, "append", [item], {}, node)
-        return None
     if items and isinstance(before, Made) and columns.added(run, before, items, node):
         return None
     if isinstance(node.op, ast.Add | ast.Sub):
@@ -217,8 +212,9 @@ def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
 
 
 def _unknown_start(run: Walk, to: ast.expr, before: Value, value: Value) -> Value:
-    """Take a number that nobody knows, and that a loop only adds to, for the start of a total."""
+    """Take a number that a caller gives, and that a loop only adds to, for the start of a total."""
     unknown = isinstance(before, Made) or (isinstance(before, Opaque) and before.batch is None)
+    unknown = unknown or before == Const(0)
     if not run.loops or not unknown or not isinstance(value, Loss):
         return before
     name, added = ast.unparse(to), [to]
@@ -300,7 +296,7 @@ def attempt(run: Walk, node: ast.Try | ast.TryStar) -> Flow:
             left = block(run, handler.body)
         if left is None:
             run.merge([writes, {}])
-            flow = None if flow == "raise" else flow
+            flow = None
     block(run, node.finalbody)
     return flow
 
