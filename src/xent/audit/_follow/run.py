@@ -109,7 +109,6 @@ class Walk:
         self.learning: list[Instance | Made] = []  # whose parameters an optimiser holds
         self.steps = 0
         self.without_grad = 0
-        self.flags: set[str] = set()
         self.past: list[Loop] = []  # loops that ended
         self.instances: list[Instance] = []
         self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
