@@ -171,11 +171,6 @@ class Walk:
         self.pending.append(found)
         return found
 
-    def text(self, node: ast.AST) -> str:
-        """Return the code of a node, in short."""
-        shown = ast.unparse(node)
-        return shown if len(shown) <= 60 else shown[:57] + "..."
-
     # ------------------------------------------------------------------ writing
 
     def write(self, names: dict[Any, Value], key: Any, value: Value | None) -> None:
