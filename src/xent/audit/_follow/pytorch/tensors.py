@@ -321,8 +321,8 @@ def _reshaped(tensor: Tensor, name: str, args: list[Value]) -> Tensor:
     if name in ("view", "reshape") and args and not isinstance(args[0], Sequence):
         dims = len(args)
         last = _number(args[-1])
-        if last is not None:
-            features = int(last) if last > 0 else None
+        if last is not None or dims == 1:
+            features = int(last) if last is not None and last > 0 else None
     elif name in ("transpose", "permute", "t"):
         dims = tensor.dims
         features = None
