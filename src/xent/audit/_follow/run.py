@@ -109,7 +109,6 @@ class Walk:
         self.learning: list[Instance | Made] = []  # whose parameters an optimiser holds
         self.steps = 0
         self.without_grad = 0
-        self.flags: set[str] = set()
         self.past: list[Loop] = []  # loops that ended
         self.instances: list[Instance] = []
         self.ran = modules.ran is not None  # a run confirms what is supposed of unknown code
@@ -171,11 +170,6 @@ class Walk:
         found = Pending(rule, place, facts, **settings, losses=losses, supposed=supposed)
         self.pending.append(found)
         return found
-
-    def text(self, node: ast.AST) -> str:
-        """Return the code of a node, in short."""
-        shown = ast.unparse(node)
-        return shown if len(shown) <= 60 else shown[:57] + "..."
 
     # ------------------------------------------------------------------ writing
 

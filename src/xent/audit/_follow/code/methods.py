@@ -234,8 +234,8 @@ def _of_loss(
         return holder
     if name == "exp":
         return holder.but(exp=True)
-    if name in ("div", "mul") and args:
-        kind = ast.Div if name == "div" else ast.Mult
+    if name.rstrip("_") in ("div", "mul") and args:
+        kind = ast.Div if name.startswith("div") else ast.Mult
         return arithmetic.binary(run, kind, holder, args[0], node)
     return Opaque(name)
 

@@ -29,8 +29,6 @@ def is_divergence(run: Walk, node: ast.AST) -> bool:
     if not isinstance(summed, ast.expr):
         return False
     terms = _terms(summed, 1)
-    if not 4 <= len(terms) <= 6:
-        return False
     raised = {ast.unparse(of) for _, term in terms if (of := _exponent(term)) is not None}
     logs = {ast.unparse(of) for _, term in terms if (of := _called(term, "log")) is not None}
     kinds = {(_kind(term, raised, logs), sign) for sign, term in terms}
@@ -118,17 +116,16 @@ def _kind(node: ast.expr, raised: set[str], logs: set[str]) -> str:
     What is raised to a power of e beside is a logarithm, and what has its logarithm beside a
     variance.
     """
-    if ast.unparse(node) in logs:
+    text, squared = ast.unparse(node), _squared(node)
+    if text in logs:
         return "variance"
-    if _number(node) is not None or ast.unparse(node) == "1 / 2":
+    if _number(node) is not None or text == "1 / 2":
         return "one"
-    squared = _squared(node)
-    text = ast.unparse(squared if squared is not None else node)
     if squared is not None:
         deviation = _exponent(squared) is not None or DEVIATION.search(text)
         return "variance" if deviation else "square"
     if _exponent(node) is not None:
         return "variance"
-    if _called(node, "log") is not None or text in raised or LOGARITHM.search(text):
+    if text in raised or LOGARITHM.search(text):
         return "log"
     return "variance" if VARIANCE.search(text) else ""

@@ -13,6 +13,7 @@ from xent.audit._follow.values import (
     Const,
     Dictionary,
     Expression,
+    External,
     Instance,
     Made,
     Opaque,
@@ -153,8 +154,7 @@ def call(
     if made.name.endswith("MeanMetric"):
         return metrics.of_mean(run, made, "forward", args, options, node)
     if made.name.startswith("torch.nn."):
-        if not _is_inner(run):
-            note_forward(run, made, node)
+        note_forward(run, made, node)
         return apply(run, made, value, node)
     if made.name.startswith(("torchvision.models.", "timm.", "torch.hub.load")):
         note_forward(run, made, node)
@@ -162,20 +162,18 @@ def call(
     loss = unread_losses.foreign(run, made, [*args, *options.values()], node)
     if loss is not None:
         return loss
-    if not made.name.startswith("torch."):
-        loss = unread_losses.called_criterion(run, args, options, node)
-        if loss is not None:
-            return loss
-    spread = isinstance(node, ast.Call) and any(k.arg is None for k in node.keywords)
+    loss = unread_losses.called_criterion(run, args, options, node)
+    if loss is not None:
+        return loss
+    spread = any(keyword.arg is None for keyword in getattr(node, "keywords", ()))
     if "transformers." in made.name and ("labels" in options or spread):
         tokenizers.given(run, tokenizers.labels_of(options), node)
         return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     output = Opaque("output", batches[0] if batches else None)
     output.parts["called"] = Opaque("model")
-    if _given_dropout(made):
-        note_forward(run, made, node)
-    if "labels" in options and batches:
+    note_forward(run, made, node)
+    if "labels" in options:
         return losses.of_labels(run, output, node, made.name.rpartition(".")[2])
     return output
 
@@ -190,12 +188,8 @@ def _given_dropout(made: Made) -> bool:
             default = rate.parts.get("default") if isinstance(rate, Opaque) else rate
             if not isinstance(default, Const | Zero) or default.value not in (0, None, False):
                 return True
-    return any(isinstance(a, Opaque) and DROPOUT.fullmatch(a.name) for a in made.args)
-
-
-def _is_inner(run: Walk) -> bool:
-    function = run.frame.function
-    return function is not None and isinstance(function.bound, Instance)
+    names = [a.name.rpartition(".")[2] for a in made.args if isinstance(a, Opaque | External)]
+    return any(DROPOUT.fullmatch(name) for name in names)
 
 
 def apply(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
@@ -215,13 +209,11 @@ def apply(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
         dims = int(convolution[2]) + 2
         return Tensor("linear", run.place(node), None, features, dims, batch, grad)
     if name in RECURRENT:
-        output = Tensor("recurrent", None, None, None, 3, batch, grad)
+        output = Tensor(dims=3, batch=batch, grad=grad)
         return Sequence([output, Opaque("hidden", batch)])
-    if name == "Embedding":
-        return Tensor("embedding", None, None, None, None, batch, grad)
     tensor = value if isinstance(value, Tensor) else Tensor(batch=batch, grad=grad)
     if name in SHAPE_LAYERS:
-        return tensor.but(dims=None) if name != "Identity" else value
+        return tensor.but(dims=None)
     if name == "Softmax2d":
         return tensor.but(applied="softmax", place=run.place(node), below=tensor)
     if "Dropout" in name:
@@ -232,10 +224,8 @@ def apply(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
     if applied is not None:
         axis = made.option("dim", 0)
         where = _in_place(run, made, node)
-        options = {"dim": axis} if axis is not None and applied.endswith("softmax") else {}
+        options = {"dim": axis} if axis is not None else {}
         return tensors.activate(run, tensor, applied, [], options, where)
-    if name in ("ModuleList", "ModuleDict"):
-        return Opaque("output", batch)
     return Tensor(batch=batch, grad=grad)
 
 
@@ -266,7 +256,7 @@ def _ordered(value: Value) -> list[Value]:
             return list(pairs.items.values())
         if isinstance(pairs, Sequence) and pairs.items is not None:
             return [p.items[1] for p in pairs.items if isinstance(p, Sequence) and p.items]
-    return value.items if isinstance(value, Sequence) and value.items else [value]
+    return [value]
 
 
 def _pretrained(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
@@ -283,8 +273,7 @@ def _pretrained(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
             made_of = run.call_value(head, [out], {}, node)
             del run.forwards[before:]  # the model around it, which was noted, sets its mode
             return made_of
-    size = made.options.get("num_classes")
-    return out.but(features=_int(size)) if size is not None else out
+    return out.but(features=_int(made.options.get("num_classes")))
 
 
 def _int(value: Value | None) -> int | None:

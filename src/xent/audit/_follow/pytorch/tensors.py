@@ -143,18 +143,14 @@ def function(
     if not name.startswith("torch."):
         return None
     short = name.rpartition(".")[2].rstrip("_")
-    if short == "kl_divergence" and "distributions" in name:
+    if short == "kl_divergence":
         return Tensor(loss="kl", batch=_batch(args))
     value = args[0] if args else options.get("input")
-    if value is None or name.startswith(("torch.nn.Module", "torch.optim", "torch.utils")):
+    if value is None:
         return None
     if name == "torch.roll" and not isinstance(value, Tensor | Loss):
         return rolled(value, args[1:], options)
-    if short in ACTIVATIONS and name.startswith(("torch.nn.functional.", "torch.")):
-        if name.count(".") > (3 if "functional" in name else 1):
-            return None
-        return method(run, _tensor(value), short, args[1:], options, node, kept=value)
-    if name.count(".") == 1 and (short in SHAPES or short in INTEGER or short in TENSOR_METHODS):
+    if short in FOLLOWED:
         return method(run, _tensor(value), short, args[1:], options, node, kept=value)
     if name == "torch.cat" and isinstance(value, Sequence) and value.items:
         first = value.items[0]
@@ -204,23 +200,22 @@ TENSOR_METHODS = frozenset(
 )
 
 
+FOLLOWED = SHAPES | INTEGER | TENSOR_METHODS | ACTIVATIONS.keys()
+
+
 def _batch(args: list[Value]) -> Loop | None:
-    for value in args:
-        batch = getattr(value, "batch", None)
-        if isinstance(batch, Loop):
-            return batch
-    return None
+    return next((batch for value in args if (batch := getattr(value, "batch", None))), None)
 
 
 def _tensor(value: Value) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, Made):  # what a function of a file that is not there returned
-        grad = NETWORK.search(value.name.rpartition(".")[2]) is not None
-        return Tensor(batch=_batch(value.args), grad=grad)
-    called = value.parts.get("called") if isinstance(value, Opaque) else None
-    grad = isinstance(called, Opaque) and NETWORK.search(called.name) is not None
-    return Tensor(batch=getattr(value, "batch", None), grad=grad)
+        batch, name = _batch(value.args), value.name.rpartition(".")[2]
+    else:
+        called = value.parts.get("called") if isinstance(value, Opaque) else None
+        batch, name = getattr(value, "batch", None), getattr(called, "name", "")
+    return Tensor(batch=batch, grad=batch is None or NETWORK.search(name) is not None)
 
 
 def method(
@@ -290,10 +285,9 @@ def activate(
         return tensor.but(applied="log", place=place, below=tensor)
     if applied == "Dropout":
         training = options.get("training", args[1] if len(args) > 1 else None)
-        run.flags.add("dropout function")
         if isinstance(training, Const) and training.value is False:
             return tensor
-    grad = (tensor.grad or tensor.batch is None) and not run.without_grad
+    grad = tensor.grad and not run.without_grad
     if applied == "exp" and tensor.loss:
         return tensor.but(applied="exp", place=place, grad=grad, focal="p")
     return tensor.but(applied=applied, place=place, below=tensor, grad=grad, epsilon=0.0)
@@ -328,9 +322,8 @@ def _reshaped(tensor: Tensor, name: str, args: list[Value]) -> Tensor:
     if name in ("view", "reshape") and args and not isinstance(args[0], Sequence):
         dims = len(args)
         last = _number(args[-1])
-        features = int(last) if last is not None and last > 0 else None
-        if features is None and dims > 1:
-            features = None if last == -1 else tensor.features
+        if last is not None or dims == 1:
+            features = int(last) if last is not None and last > 0 else None
     elif name in ("transpose", "permute", "t"):
         dims = tensor.dims
         features = None
@@ -391,26 +384,24 @@ def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
         what = "the losses of ignored targets are 0, and the mean counts them"
         fix = "loss.sum() / (target != ignore_index).sum()"
         run.report("X503", run.place(node), what=what, fix=fix, level="warning")
-    features = tensor.per or name
-    if tensor.loss == "loss" and tensor.per == "" and name == "mean":
-        features = "mean"
     loop = run.batch_loop([tensor.batch])
     return Loss(
         scale=0 if name == "mean" else 1,
         place=run.place(node),
         loop=loop,
         kind=tensor.loss if tensor.loss in ("kl", "entropy", "recon") else "loss",
-        features="" if tensor.loss == "density" else features,  # of one number or of many
+        features="" if tensor.loss == "density" else tensor.per or name,  # of one number or of many
         grad=not run.without_grad,
         shifted=tensor.shifted,
     )
 
 
+OF_DISTRIBUTIONS = {"entropy": "entropy", "log_prob": "density"}
+
+
 def of_distribution(run: Walk, holder: Value, name: str, node: ast.AST) -> Value:
     """Follow a method of a torch.distributions object."""
     made = isinstance(holder, Made) and "distributions" in holder.name
-    if name == "entropy" and made:
-        return Tensor(loss="entropy", grad=not run.without_grad)
-    if name == "log_prob" and made:
-        return Tensor(loss="density", grad=not run.without_grad)
+    if made and name in OF_DISTRIBUTIONS:
+        return Tensor(loss=OF_DISTRIBUTIONS[name], grad=not run.without_grad)
     return Opaque(name, getattr(holder, "batch", None))
