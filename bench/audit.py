@@ -19,6 +19,7 @@ from xent.audit._run.observer import Observer
 from xent.audit._run.patches import Patches
 
 PAIRS = 60
+SETTLING = 60  # steps
 STEPS = {100e-6: (8, 8, 100), 1e-3: (256, 160, 50)}  # seconds: batch, width, steps of a block
 
 
@@ -51,9 +52,12 @@ def overhead(batch: int, width: int, count: int) -> tuple[float, float, list[flo
     steps, patches = steps_of(batch, width), Patches(Observer())
     pairs = []
     for pair in range(PAIRS + 1):
+        # Python forgets what it knew of the class Tensor where methods of it are replaced; a run
+        # does that once.
+        steps(SETTLING)
         plain = steps(count)
         patches.put()
-        steps(1)
+        steps(SETTLING)
         seen = steps(count)
         patches.take_away()
         if pair:  # the first twenty steps are all looked at

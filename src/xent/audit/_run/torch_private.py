@@ -73,3 +73,14 @@ def unseen() -> Iterator[None]:
                 stack.enter_context(disable())
         stack.enter_context(torch.no_grad())
         yield
+
+
+def scripts_as(function: object, name: str) -> bool:
+    """Let `torch.jit.script` take a function for one of PyTorch's; False if it cannot."""
+    from torch.jit import _builtins
+
+    register = getattr(_builtins, "_register_builtin", None)
+    if register is None:
+        return False
+    register(function, name)
+    return True

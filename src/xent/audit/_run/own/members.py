@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from xent.audit._run.observer import Observer
+from xent.audit._run.torch_private import scripts_as
 
 OVER_ALL = ("mean", "sum")
 READ_BY = ("item", "__float__", "tolist", "numpy", "detach", "cpu")
@@ -121,7 +122,7 @@ class Members:
         for name in OVER_ALL:
             function = getattr(torch, name)
             watcher = _Function(self.observer, function, self._give_up)
-            if _scripts_as(watcher, f"aten::{name}"):
+            if scripts_as(watcher, f"aten::{name}"):
                 self.functions[name] = function, watcher
                 setattr(torch, name, watcher)
 
@@ -142,14 +143,3 @@ class Members:
         back = {id(watcher): function for function, watcher in self.functions.values()}
         self.methods.clear()
         return back
-
-
-def _scripts_as(function: Any, name: str) -> bool:
-    """Let `torch.jit.script` take a function for one of PyTorch's."""
-    from torch.jit import _builtins
-
-    register = getattr(_builtins, "_register_builtin", None)
-    if register is None:
-        return False
-    register(function, name)
-    return True
