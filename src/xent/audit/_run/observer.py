@@ -14,9 +14,11 @@ from pathlib import Path
 from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
@@ -68,7 +70,7 @@ class Observer(Rounds):
         self.latest: dict[str, tuple[torch.Size, CodeType, int]] = {}  # shape and caller of a loss
         self.printed = Printed()
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
-        self.optimisers: set[int] = set()
+        self.optimisers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()  # its first step
         self.modes = Modes()
         self.micro = accumulation.Window()
         self.broken: dict[tuple[int, int], numerics.Broken] = {}
@@ -401,16 +403,16 @@ class Observer(Rounds):
         with unseen():
             self.broken[id(site.code), site.place.line] = numerics.of_root(site, root, value)
 
-    def step(self, optimiser: torch.optim.Optimizer, closure: bool) -> None:
+    def step(self, optimiser: Optimizer, closure: bool) -> None:
         """Take note of a step that was made; with a closure it computed losses itself."""
-        if id(optimiser) not in self.optimisers:
-            self.optimisers.add(id(optimiser))
+        if optimiser not in self.optimisers:
+            self.optimisers[optimiser] = self.steps
             self.held |= {id(p) for group in optimiser.param_groups for p in group["params"]}
         if self.sampled:
             self.a_step = self.of_step
             self.micro.step(closure)
             if self.modes.watched:
-                self.modes.at_step(self.steps)
+                self.modes.at_step(self.steps, optimiser, self.optimisers[optimiser])
         self.step_passed_over()
 
     def step_passed_over(self) -> None:

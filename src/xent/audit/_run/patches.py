@@ -331,7 +331,7 @@ class Patches:
             if is_compiling() or not observer.on:
                 return
             sampled = observer.sampled
-            if sampled or id(one) not in observer.optimisers:
+            if sampled or one not in observer.optimisers:
                 observer.step(one, bool(len(args) > 1 or kwargs.get("closure")))
             else:
                 observer.step_passed_over()

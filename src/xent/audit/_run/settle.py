@@ -306,9 +306,7 @@ class _Joined(Reach):
         """X701 and X702, of models whose parameters an optimiser holds."""
         modes, held = self.observer.modes, self.observer.held
         evaluated = {p: f for p, f in modes.evaluated.items() if f.event.parameters & held}
-        trained = {
-            p: f for p, f in modes.trained.items() if f.event.parameters & held and len(f.steps) > 1
-        }
+        trained = {p: f for p, f in modes.trained.items() if len(f.steps) > 1}
         for key, one in list(self.reading.found.items()):
             if one.rule == "X701":
                 places = [p for p in evaluated if self.shown(p.file) == one.path]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass, field
 from types import FrameType
+from weakref import WeakKeyDictionary
 
 from torch import nn
+from torch.optim import Optimizer
 
 from xent.audit._run.frames import Location, is_users, location
 from xent.audit._run.sites import Site
@@ -50,7 +52,7 @@ class Modes:
         self.trained: dict[Location, ModeFact] = {}  # in evaluation mode, with a graph and a step
         self.right: set[Location] = set()  # evaluated in evaluation mode
         self.window: list[tuple[Site, list[ModeEvent]]] = []
-        self.in_training: int | None = None  # steps without an event
+        self.in_training: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         self.last: tuple[Site, int] | None = None
 
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
@@ -87,11 +89,11 @@ class Modes:
         """Give the events to the loss that follows them."""
         events, self.pending = self.pending, []
         if grad:
-            # A model that was put back into training since was not trained: it was looked at.
+            # A model that was put back into training since, or is gone, was only looked at.
             wrong = [
                 e
                 for e, held in events
-                if e.graph and not e.training and e.of_model and not _is_training(held())
+                if e.graph and not e.training and e.of_model and _is_in_evaluation(held())
             ]
             if len(self.window) < LAYERS_AT_ONCE:
                 self.window.append((site, wrong))
@@ -113,23 +115,32 @@ class Modes:
         self.pending.clear()
         self.window.clear()
 
-    def at_step(self, step: int) -> None:
-        """Judge the losses that led to a step."""
+    def at_step(self, step: int, optimiser: Optimizer, first: int) -> None:
+        """Judge the losses that led to a step of an optimiser, whose first step is given.
+
+        A teacher, a discriminator or an attacked model may be in evaluation: the step is not of it.
+        """
         window, self.window = self.window, []
-        if self.in_training is None:
-            self.in_training = step
-        if not window or not all(events for _, events in window):
-            self.in_training += 1
+        in_training = self.in_training.setdefault(optimiser, step - first)
+        moved = _moved(optimiser) if any(events for _, events in window) else frozenset()
+        of_it = [[e for e in events if e.parameters & moved] for _, events in window]
+        if not of_it or not all(of_it):
+            self.in_training[optimiser] = in_training + 1
             return
-        for _, events in window:
-            for event in events:
-                fact = self.trained.setdefault(event.place, ModeFact(event))
-                if self.in_training:
-                    fact.steps.add(step)
+        for event in (event for events in of_it for event in events):
+            fact = self.trained.setdefault(event.place, ModeFact(event))
+            if in_training:
+                fact.steps.add(step)
 
 
-def _is_training(model: nn.Module | None) -> bool:
-    return model is not None and model.training
+def _is_in_evaluation(model: nn.Module | None) -> bool:
+    return model is not None and not model.training
+
+
+def _moved(optimiser: Optimizer) -> frozenset[int]:
+    """Return the ids of the parameters that a step changed: those with a gradient."""
+    groups = optimiser.param_groups
+    return frozenset(id(p) for group in groups for p in group["params"] if p.grad is not None)
 
 
 def _model(frame: FrameType) -> tuple[nn.Module | None, FrameType | None]:
