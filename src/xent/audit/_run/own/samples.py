@@ -44,9 +44,9 @@ class Samples:
             self.now[key] = Part(value, rows, 1)
         else:
             self.now[key] = Part(before.value + value, rows, before.terms + 1)
-        if key not in self.apart and self.now[key].terms <= LOOKED_AT and rows > 2:
-            if {rows, rows - 1}.isdisjoint(entries.shape) and not only_bits(entries):
-                self.apart[key] = not OF_PAIRS.search(_source(code))
+        looked = key not in self.apart and rows > 2 and self.now[key].terms <= LOOKED_AT
+        if looked and {rows, rows - 1}.isdisjoint(entries.shape) and not only_bits(entries):
+            self.apart[key] = not OF_PAIRS.search(_source(code))
         return key
 
     def several(self) -> dict[Key, Part]:
