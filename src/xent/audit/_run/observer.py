@@ -188,7 +188,7 @@ class Observer(Rounds):
             last = self._new_pass(site, grad, user)
         self._add(last, size, weight, value)
         if value is not None and self.round is not None:
-            self.scalars.loss(site, value, size, weight)
+            self.scalars.loss(site, value, first, size, weight)
         if self.modes.watched:
             self.modes.at_loss(site, grad, self.steps)
         if grad:
@@ -373,8 +373,9 @@ class Observer(Rounds):
             targets.broadcast_by_hand(self.site("own", frame), *shapes)
 
     def read(self, result: Tensor, frame: FrameType) -> None:
-        """Take note of a number that the script reads."""
-        if get_ident() == self.thread:
+        """Take note of a number that the script reads, and not what watches it."""
+        ours = frame.f_globals.get("__name__", "").startswith("xent.audit._run.")
+        if get_ident() == self.thread and not ours:
             self._unnoticed("a number", self.scalars.read, result, frame)
 
     def backward(self, root: object, frame: FrameType) -> None:

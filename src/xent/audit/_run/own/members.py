@@ -34,7 +34,7 @@ class _Reads:
             return self.original
         watcher = self.observer
         if (
-            watcher.scalars.parts
+            (watcher.scalars.parts or watcher.scalars.samples.now)
             and watcher.on
             and type(tensor) is Tensor
             and not tensor.dim()

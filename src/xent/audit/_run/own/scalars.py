@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from xent.audit._run.frames import Location, location, locations, of_user
+from xent.audit._run.own.samples import Key, Part, Samples, only_bits
 from xent.audit._run.rules.shown import OF_A_LOSS, OF_A_METRIC
 from xent.audit._run.sites import Round, Site
 
@@ -32,7 +33,6 @@ MOST_TOGETHER = 4
 TIMES_A_BATCH = 8  # that one line computes a number of a batch
 ENTRIES_LOOKED_AT = 3  # batches whose entries are looked at, whether they are all 0 and 1
 AS_FLOAT32 = 3e-6
-Key = tuple[object, ...]
 
 
 class Watcher(Protocol):
@@ -51,14 +51,6 @@ class Watcher(Protocol):
         self, site: Site, user: FrameType, size: int, weight: int, value: float
     ) -> None:
         """Add a number of a batch to the pass of a line."""
-
-
-class Part(NamedTuple):
-    """A number of one batch that is a mean or a sum over it."""
-
-    value: float
-    size: int
-    terms: int
 
 
 @dataclass(slots=True)
@@ -85,6 +77,7 @@ class Scalars:
     def __init__(self, observer: Watcher) -> None:
         self.observer = observer
         self.parts: dict[Key, Part] = {}
+        self.samples = Samples()
         self.sources: dict[Key, Site | Own] = {}
         self.own: dict[Key, Own] = {}
         self.read_now: set[float] = set()  # numbers that were read in this batch
@@ -97,14 +90,16 @@ class Scalars:
         """Forget the batch before."""
         if self.times:
             self.parts.clear()
+            self.samples.now.clear()
             self.times.clear()
             self.read_now.clear()
             self.roots.clear()
 
     # ------------------------------------------------------------------ what is seen of a batch
 
-    def loss(self, site: Site, value: float, size: int, terms: int) -> None:
-        """Take a loss of PyTorch's."""
+    def loss(self, site: Site, value: float, entries: Tensor, size: int, terms: int) -> None:
+        """Take a loss of PyTorch's, with its first argument."""
+        self._each((id(site),), site, value, entries)
         key = self._numbered((id(site),))
         if key is None:
             return
@@ -115,13 +110,15 @@ class Scalars:
         """Take a mean or a sum over all entries of a tensor."""
         if not self._follows(entries, result, frame):
             return
-        user = of_user(frame)
-        key = self._numbered(_place(user))
-        if key is None:
-            return
-        own = self._own(key, kind, user)
-        one = self.observer.round
+        user, one = of_user(frame), self.observer.round
+        place = _place(user)
+        key = self._numbered(place)
         if one is None:
+            return
+        own = self._own((*place, 1) if key is None else key, kind, user)
+        if not one.made:
+            self._each(place, own, _value(result), entries)
+        if key is None:
             return
         first = entries.size(0)
         size = first if one.made else one.rows or 0
@@ -134,13 +131,17 @@ class Scalars:
         own.sizes.add(size)
         own.calls += 1
         if own.bits and own.calls <= ENTRIES_LOOKED_AT:
-            own.bits = not entries.is_floating_point() or bool(
-                ((entries == 0) | (entries == 1)).all()
-            )
+            own.bits = only_bits(entries)
         own.value = value = _value(result)
         self.sources[key] = own
         self.parts[key] = Part(value, size, entries.numel())
         self._add(own, user, value, size, entries.numel())
+
+    def _each(self, place: Key, source: Site | Own, value: float, entries: Tensor) -> None:
+        one = self.observer.round
+        if one is not None and one.rows and not one.made:
+            code = source.code if isinstance(source, Site) else source.site.code
+            self.sources[self.samples.take(place, code, one.rows, value, entries)] = source
 
     def read(self, result: Tensor, frame: FrameType) -> None:
         """Take a number that the script reads."""
@@ -154,11 +155,12 @@ class Scalars:
             return
         user = of_user(frame)
         key = self._numbered((*_place(user), "read"))
-        if key is None or not self.parts:
+        parts = self.samples.several() | self.parts
+        if key is None or not parts:
             return
         own = self._own(key, "", user)
         one = self.observer.round
-        size = (one.rows if one is not None else None) or next(iter(self.parts.values())).size
+        size = (one.rows if one is not None else None) or next(iter(parts.values())).size
         own.value = value
         own.trained = own.trained or value in self.roots
         ratios = self._ratios(value)
@@ -168,7 +170,7 @@ class Scalars:
             (_, divisor), *_ = own.ratios
             terms = round(self.parts[divisor].value)
         if len(own.batches) < KEPT_BATCHES:
-            own.batches.append((value, size, dict(self.parts)))
+            own.batches.append((value, size, parts))
         self._add(own, user, value, size, terms)
 
     def _ratios(self, value: float) -> set[tuple[Key, Key]]:
@@ -252,7 +254,10 @@ class Scalars:
             if own.site is site:
                 for key in own.batches[0][2] if own.batches else ():
                     source = self.sources[key]
-                    found += [source if isinstance(source, Site) else source.site]
+                    if isinstance(source, Site):
+                        found.append(source)
+                    elif key[-1] != "each":
+                        found.append(source.site)
         return found
 
     def _kind(self, own: Own) -> str:
@@ -264,11 +269,19 @@ class Scalars:
             return "mean" if len({size for _, size, _ in batches}) > 1 else ""
         means: dict[Key, list[float]] = {}
         sums: dict[Key, list[float]] = {}
-        for key in batches[0][2]:
+        every = {
+            key: [each[key] for *_, each in batches]
+            for key in batches[0][2]
+            if all(key in each for *_, each in batches)
+        }
+        by_sample = {key[:-1] for key, parts in every.items() if self.samples.ran(key, parts)}
+        for key, parts in every.items():
             kind = _kind_of(self.sources[key])
-            parts = [each[key] for *_, each in batches if key in each]
-            shares = {part.terms / part.size for part in parts}
-            if not kind or len(parts) < len(batches) or len(shares) > 1:
+            if key[-1] == "each":
+                kind = "sum" if key[:-1] in by_sample else ""
+            elif key[:-1] in by_sample or len({part.terms / part.size for part in parts}) > 1:
+                continue
+            if not kind:
                 continue
             by_size = [part.value * part.size for part in parts]
             whole = [part.value for part in parts]
