@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Any
 
-from xent.audit._follow import batches
+from xent.audit._follow import batches, objects
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Const,
@@ -19,6 +19,7 @@ from xent.audit._follow.values import (
     Length,
     Loop,
     Made,
+    Mode,
     Opaque,
     Sequence,
     Value,
@@ -214,20 +215,28 @@ def leave(run: Walk, loop: Loop) -> None:
     """End a loop: what was left in evaluation mode is trained so in the next round."""
     run.loops.pop()
     run.past.append(loop)
-    seen: set[int] = set()
-    for forward in run.forwards:
+    forwards = [forward for forward in run.forwards if loop in forward.loops]
+    seen = {id(forward.module) for forward in forwards if _is_in_training(forward.mode, loop)}
+    for forward in forwards:
         module = forward.module
-        if loop not in forward.loops or id(module) in seen or not forward.grad:
+        if id(module) in seen or not forward.grad:
             continue
         inner = forward.loops[forward.loops.index(loop) + 1 :]
         mode = module.mode
         if mode is None or mode.training or loop not in mode.loops:
             continue
-        if any(part.trained for part in inner) and (
-            forward.mode is None or (forward.mode.training and loop not in forward.mode.loops)
+        if objects.made_in(loop, module) or not objects.moves(loop, module):
+            continue
+        if any(part.trained for part in inner or [loop]) and (
+            forward.mode is None or forward.mode.training
         ):
             seen.add(id(module))
             run.report("X702", forward.place, module=module, since="the second round on")
+
+
+def _is_in_training(mode: Mode | None, loop: Loop) -> bool:
+    """Whether a loop itself put a module into training, maybe after a look at it."""
+    return mode is not None and mode.training and loop in mode.loops
 
 
 def nominal(loop: Loop | None) -> Value | None:

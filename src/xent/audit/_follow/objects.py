@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from xent.audit._follow import rows
 from xent.audit._follow.run import STEPS, Walk
 from xent.audit._follow.values import (
+    HELD,
     LOOPS,
+    MADE_IN,
     MODE,
     BatchSize,
     Choice,
@@ -286,6 +289,37 @@ def set_mode(run: Walk, module: Value, training: bool | None) -> None:
         ):
             run.write(part.attrs, MODE, mode)
             todo += [*part.attrs.values(), *getattr(part, "args", [])]
+
+
+def note_made(run: Walk, part: Instance | Made) -> None:
+    """Remember in which loops a module was made: it is another one in each of their rounds."""
+    if run.loops and _is_module(part):
+        part.attrs[MADE_IN] = Sequence([], tuple(run.loops))
+
+
+def made_in(loop: Loop, module: Instance | Made) -> bool:
+    """Whether a module was made in a loop."""
+    made = module.attrs.get(MADE_IN)
+    return isinstance(made, Sequence) and loop in made.loops
+
+
+def moves(loop: Loop, module: Value) -> bool:
+    """Whether a step that is made in a loop may be of a module's parameters."""
+    held = [mover.attrs.get(HELD) for mover in loop.movers if isinstance(mover, Made)]
+    known = [one.items for one in held if isinstance(one, Sequence) and one.items]
+    unknown = not known or len(known) < len(loop.movers)
+    return unknown or any(one is module for items in known for one in items)
+
+
+def copied(run: Walk, value: Value) -> Value:
+    """Return what deepcopy makes: a module that has modes of its own, and the modules in it."""
+    if not isinstance(value, Instance | Made) or not _is_module(value):
+        return value
+    copy = replace(value, attrs={key: copied(run, part) for key, part in value.attrs.items()})
+    if isinstance(copy, Made):
+        copy.args = [copied(run, part) for part in copy.args]
+    note_made(run, copy)
+    return copy
 
 
 def _is_module(part: Instance | Made) -> bool:

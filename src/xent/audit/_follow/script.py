@@ -12,7 +12,7 @@ from typing import TypeVar
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
-from xent.audit._follow import batches, loaded, loops, steps
+from xent.audit._follow import batches, loaded, loops, objects, steps
 from xent.audit._follow.code import calls, expressions, imports, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers, unread_losses
@@ -219,7 +219,8 @@ def _modes(run: Walk) -> None:
     for forward in run.forwards:
         loop = forward.loops[-1]
         key = (id(forward.module), loop)
-        if loop.trained and forward.grad and _left_by_evaluation(forward.mode, loop):
+        left = loop.trained and forward.grad and _left_by_evaluation(forward.mode, loop)
+        if left and objects.moves(loop, forward.module):
             run.report("X702", forward.place, module=forward.module, since="what evaluated it on")
         test = forward.test or _of_held_out(loop)
         if key in done or loop.trained or (forward.grad and not test):

@@ -126,6 +126,8 @@ class Made(Value):
 
 
 LOOPS = ("loops",)  # where an array of zeros keeps the loops in which it was made
+MADE_IN = ("made in",)  # where a module keeps the loops in which it was made
+HELD = ("held",)  # where an optimiser keeps the modules whose parameters it holds
 OF_TOKENS = ("padded", "wrapped")  # what is known of tokens, wherever they go
 
 
@@ -291,7 +293,7 @@ class Loop:
     losses: bool = False  # it computes some
     depth: int = 0  # how many conditions hold where it begins
     step: Value | None = None  # of range(0, n, step)
-    modes: list[Any] = field(default_factory=list)
+    movers: list[Value] = field(default_factory=list)  # optimisers that made steps in it
 
 
 @dataclass(frozen=True, repr=False)

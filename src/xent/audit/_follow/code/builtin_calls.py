@@ -63,6 +63,10 @@ def _first(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AS
     return args[0] if args else next(iter(options.values()), Opaque())
 
 
+def _copy(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    return objects.copied(run, _first(run, args, options, node))
+
+
 def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """max(1, len(loader)): what the guard against zero leaves."""
     others = [a for a in args if not isinstance(a, Const | Zero)]
@@ -337,7 +341,6 @@ for _name in [
     "torch.stack",
     "torch.squeeze",
     "torch.autograd.Variable",
-    "copy.deepcopy",
 ]:
     BUILTIN_CALLS[_name] = _first
 for _name in [
@@ -348,6 +351,7 @@ for _name in [
     "numpy.nanmean",
 ]:
     BUILTIN_CALLS[_name] = _mean
+BUILTIN_CALLS["copy.deepcopy"] = _copy
 for _name in ["math.exp", "numpy.exp"]:
     BUILTIN_CALLS[_name] = _exp
 for _name in ("float", "int", "numpy.float32", "numpy.float64"):

@@ -248,6 +248,7 @@ def call_external(
     if loss is not None:
         return loss
     made = Made(name, args, options, run.place(node))
+    objects.note_made(run, made)
     if "optim" in name.lower():
         layers.note_optimiser(run, made)
     return layers.wrapped(name, args) or made
@@ -333,6 +334,7 @@ def instantiate(
 ) -> Value:
     """Make an object of a class of the script."""
     instance = Instance(made)
+    objects.note_made(run, instance)
     run.instances.append(instance)
     init = made.member("__init__")
     if isinstance(init, Function):
@@ -385,6 +387,8 @@ def _super(run: Walk, node: ast.Call, name: str) -> Value:
     if isinstance(member, Function):
         bound = Function(member.node, member.module, member.outer, member.owner, this)
         return call_function(run, bound, args, options, node)
+    if name in ("train", "eval"):
+        return methods.of_module(run, this, name, args, options, node)
     if name == "forward":
         return losses.of_subclass(run, this, args, options, node) or Opaque("super")
     if name == "__init__":

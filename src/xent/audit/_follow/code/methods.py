@@ -113,7 +113,7 @@ def of_made(
         _not_followed(run, holder, args, node)
         return _backward(run, args)
     if name == "step":
-        return _step(run, args, node)
+        return _step(run, holder, args, node)
     passed = _passed_on(name, args)
     if passed is not None:
         return passed
@@ -156,8 +156,12 @@ def _passed_on(name: str, args: list[Value]) -> Value | None:
     return args[0] if gathered else None
 
 
-def _step(run: Walk, args: list[Value], node: ast.Call) -> Value:
-    """Train: optimiser.step, with the closure that LBFGS wants."""
+def _step(run: Walk, holder: Value, args: list[Value], node: ast.Call) -> Value:
+    """Train: optimiser.step, with the closure that LBFGS wants; scaler.step(optimiser)."""
+    mover = args[0] if args and isinstance(args[0], Made) else holder
+    if not (isinstance(mover, Made) and "lr_scheduler" in mover.name):
+        for loop in run.loops:
+            loop.movers.append(mover)
     result = _backward(run, [])
     for value in args:
         if isinstance(value, Function):
@@ -280,7 +284,7 @@ def _of_unknown(
         _not_followed(run, holder, args, node)
         return _backward(run, args)
     if name == "step":
-        return _step(run, args, node)
+        return _step(run, holder, args, node)
     passed = _passed_on(name, args)
     if passed is not None:
         return passed

@@ -9,6 +9,7 @@ from xent.audit._follow.averaging import metrics
 from xent.audit._follow.pytorch import losses, tensors, tokenizers, unread_losses
 from xent.audit._follow.run import Forward, Walk
 from xent.audit._follow.values import (
+    HELD,
     Choice,
     Const,
     Dictionary,
@@ -84,8 +85,9 @@ CHAINS = ("filter", "itertools.chain", "itertools.chain.from_iterable", "sum")
 
 def note_optimiser(run: Walk, made: Made) -> None:
     """Remember whose parameters an optimiser holds."""
-    for value in (*made.args, *made.options.values()):
-        run.learning += _held(value)
+    held = [one for value in (*made.args, *made.options.values()) for one in _held(value)]
+    run.learning += held
+    made.attrs[HELD] = Sequence(list(held))
 
 
 def _held(value: Value) -> list[Instance | Made]:

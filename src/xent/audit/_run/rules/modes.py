@@ -101,6 +101,7 @@ class Modes:
         # One loss between two steps may be a look at training; two are an evaluation.
         again = self.last == (site, step)
         self.last = (site, step)
+        counted: set[Location] = set()  # a batch counts once, in however many layers
         for event, _ in events:
             if event.graph:
                 continue
@@ -108,7 +109,8 @@ class Modes:
                 self.right.add(event.place)
             elif event.of_model or event.by_hand:
                 fact = self.evaluated.setdefault(event.place, ModeFact(event))
-                fact.count += again
+                fact.count += again and event.place not in counted
+                counted.add(event.place)
 
     def passed_over(self) -> None:
         """Forget what led to a step that is not looked at."""
