@@ -18,7 +18,7 @@ OF_PAIRS = re.compile(
     r"contrast|triplet|negativ|(?<![a-z])neg(?![a-z])|hard|pair|margin|info_?nce|xent|simil|cosine",
     re.IGNORECASE,
 )
-LOOKED_AT = 3  # samples of a batch whose entries are looked at
+SAMPLES_LOOKED_AT = 3  # samples of a batch whose entries are looked at
 
 
 class Part(NamedTuple):
@@ -29,7 +29,7 @@ class Part(NamedTuple):
     terms: int
 
 
-class Samples:
+class BySample:
     """What each line computed in the batch that is worked on, added up."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Samples:
             self.now[key] = Part(value, rows, 1)
         else:
             self.now[key] = Part(before.value + value, rows, before.terms + 1)
-        looked = key not in self.apart and rows > 2 and self.now[key].terms <= LOOKED_AT
+        looked = key not in self.apart and rows > 2 and self.now[key].terms <= SAMPLES_LOOKED_AT
         if looked and {rows, rows - 1}.isdisjoint(entries.shape) and not only_bits(entries):
             self.apart[key] = not OF_PAIRS.search(_source(code))
         return key

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from xent.audit._run.frames import Location, location, locations, of_user
-from xent.audit._run.own.samples import Key, Part, Samples, only_bits
+from xent.audit._run.own.samples import BySample, Key, Part, only_bits
 from xent.audit._run.rules.shown import OF_A_LOSS, OF_A_METRIC
 from xent.audit._run.sites import Round, Site
 
@@ -77,7 +77,7 @@ class Scalars:
     def __init__(self, observer: Watcher) -> None:
         self.observer = observer
         self.parts: dict[Key, Part] = {}
-        self.samples = Samples()
+        self.samples = BySample()
         self.sources: dict[Key, Site | Own] = {}
         self.own: dict[Key, Own] = {}
         self.read_now: set[float] = set()  # numbers that were read in this batch
