@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import counters, entries, never_added, sizes, windows
-from xent.audit._follow.averaging.divisions import Division
+from xent.audit._follow.averaging.divisions import Division, divisor_of
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
@@ -193,6 +193,8 @@ def _divided(run: Walk, total: Total, term: Loss, divisor: Value, node: ast.AST)
 def _counted(run: Walk, total: Total, divisor: Value, node: ast.AST) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
+    if sizes.one_short(loop, divisor_of(node)):
+        return "samples"
     if isinstance(divisor, Mean) and loops.is_nominal(divisor.divisor, loop):  # n += batch_size
         return "batches" if _counted(run, total, divisor.of, node) == "padded" else ""
     if isinstance(divisor, Expression) and divisor.operator == "*":

@@ -12,6 +12,7 @@ from xent.audit._follow.values import (
     BatchSize,
     Const,
     Entries,
+    Expression,
     External,
     Instance,
     Length,
@@ -162,6 +163,19 @@ def _called(node: ast.AST) -> str:
     return word if isinstance(word, str) else ""
 
 
+ONE_SHORT = re.compile(r"(?:len\((.+)\)|(.+)\.size\(0\)|(.+)\.shape\[0\]) - 1")
+
+
+def one_short(loop: Loop, said: ast.expr | None) -> bool:
+    """Whether a divisor is ``len(text) - 1``, the targets of a loop that ends there as well."""
+    over = getattr(loop.node, "iter", None)
+    if loop.kind != "slices" or said is None or not isinstance(over, ast.Call):
+        return False
+    ends = [ONE_SHORT.fullmatch(ast.unparse(one)) for one in (said, *over.args[1:2])]
+    texts = [next(filter(None, end.groups())) for end in ends if end is not None]
+    return len(texts) == 2 and texts[0] == texts[1]
+
+
 def name(value: Value) -> str:
     """Name what a total is divided by."""
     if isinstance(value, Length):
@@ -171,6 +185,8 @@ def name(value: Value) -> str:
             return f"len() of the {short}" if short[:1].isupper() else f"len() of {short}(...)"
         named = isinstance(of, Opaque | External)
         return f"len({of.name.rpartition('.')[2]})" if named else "a length"  # type: ignore[attr-defined]
+    if isinstance(value, Expression) and value.operator == "-" and value.right == Const(1):
+        return f"{name(value.left)} - 1" if isinstance(value.left, Length) else "their number"
     if isinstance(value, Total):
         what = {BatchSize: " of samples", Entries: " of targets"}.get(type(value.term), "")
         return f"a counter{what}"
