@@ -95,7 +95,7 @@ KEEPING = frozenset(  # methods, of data sets among others, that keep all rows
         "with_transform",
     ]
 )
-PART = re.compile(r"^[\w.+-]*\[:?(\d+)(?::(\d+))?:?\]$")  # train[:1000], test[100:200]
+PART = re.compile(r"^[\w.+-]*\[(\d*):(\d+)\]$")  # train[:1000], test[100:200]; not train[100:]
 WIDTH = 12  # calls within calls
 
 
@@ -173,8 +173,7 @@ def _of_made(made: Made, depth: int) -> int | None:
         part = made.option("split" if name == "SVHN" else "train", 1) or Const(True)
         if part in (Const(True), Const("train")):
             return KNOWN_SIZES[name][0]
-        test = part in (Const(False), Const("test")) or _is_zero(part)
-        return KNOWN_SIZES[name][1] if test else None
+        return KNOWN_SIZES[name][1] if part in (Const(False), Const("test")) else None
     if name == "Subset":
         return count(made.option("indices", 1), depth)
     if name == "ConcatDataset":
@@ -190,7 +189,7 @@ def _of_made(made: Made, depth: int) -> int | None:
     if name == "load_dataset":
         split = made.options.get("split")
         said = PART.match(split.value.replace(" ", "")) if _is_text(split) else None  # type: ignore[union-attr]
-        return _of_part(said) if said else None
+        return int(said[2]) - int(said[1] or 0) if said else None
     if name in ("SubsetRandomSampler", "Sampler", "SequentialSampler"):
         return count(first or next(iter(made.options.values()), None), depth)
     if name in ("RandomSampler", "WeightedRandomSampler"):
@@ -210,10 +209,6 @@ def _of_made(made: Made, depth: int) -> int | None:
     return None
 
 
-def _is_zero(value: Value) -> bool:
-    return isinstance(value, Zero)
-
-
 def _is_text(value: Value | None) -> bool:
     return isinstance(value, Const) and isinstance(value.value, str)
 
@@ -225,11 +220,6 @@ def _of_range(made: Made, name: str) -> int | None:
     if not bounds or None in bounds:
         return None
     return len(range(*bounds)) if len(bounds) < 3 or bounds[2] else None  # type: ignore[arg-type]
-
-
-def _of_part(said: re.Match[str]) -> int:
-    first, last = said[1], said[2]
-    return int(last) - int(first) if last else int(first)
 
 
 def _of_shape(size: Value | None) -> int | None:

@@ -91,7 +91,7 @@ def labelled(run: Walk, key: object, value: Value, node: ast.AST) -> None:
     text = run.frame.module.source.text
     if any(name in text for name in MASKING) or IGNORED.search(text) or not USED.search(text):
         return
-    said = _report(run, node)
+    said = _report(run, node, BY_TOKENIZER)
     said.facts["labels"] = value
     value.parts["labelled"] = Const(said)
 
@@ -112,13 +112,13 @@ def given(run: Walk, labels: Value | None, node: ast.AST) -> None:
     code = source.text if function is None else ast.unparse(function.node)
     if not TAKES_LOSS.search(code):
         return  # the labels make the inputs of the decoder; what is made of them is not used
-    if padded != BY_TOKENIZER and (not isinstance(padded, Const) or padded.value == -100):
+    if not isinstance(padded, Const) or padded.value == -100:
         return
     for one in (labels, labels.root):
         said = one.parts.get("labelled") if one is not None else None
         if isinstance(said, Const):
             said.value.unless = [True]  # it is told here
-    _report(run, node)
+    _report(run, node, padded)
 
 
 def mapped(run: Walk, holder: Value, function: Value, node: ast.AST) -> Opaque:
@@ -134,6 +134,7 @@ def mapped(run: Walk, holder: Value, function: Value, node: ast.AST) -> Opaque:
     return made
 
 
-def _report(run: Walk, node: ast.AST) -> Pending:
-    what = "the labels were padded by the tokenizer, and the model ignores -100"
+def _report(run: Walk, node: ast.AST, padded: Const) -> Pending:
+    how = "by the tokenizer" if padded == BY_TOKENIZER else f"with {padded.value}"
+    what = f"the labels were padded {how}, and the model ignores -100"
     return run.report("X503", run.place(node), what=what, fix="labels[labels == pad] = -100")
