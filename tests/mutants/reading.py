@@ -1,7 +1,7 @@
 """Slips in what the audit reads with, tried against the small scripts of tests/audit alone.
 
-Reading a script takes milliseconds, and what it says is recorded to the letter. So a slip costs a
-tenth of a second instead of half a minute, and hundreds can be tried.
+Reading a script takes milliseconds, and what it says is recorded to the letter. So a slip costs
+about a second instead of half a minute, and hundreds can be tried.
 """
 
 import functools
