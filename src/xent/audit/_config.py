@@ -111,10 +111,11 @@ def from_table(table: Mapping[str, Any]) -> Config:
 
 
 def _levels(table: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        rule: _check.option(f"levels[{rule!r}]", level, FINDING_LEVELS)
-        for (rule, level) in zip(_rules("levels", list(table)), table.values(), strict=True)
-    }
+    levels: dict[str, str] = {}
+    for part in sorted(_rules("levels", list(table)), key=len):  # the longer says more
+        level = _check.option(f"levels[{part!r}]", table[part], FINDING_LEVELS)
+        levels |= {rule: level for rule in RULES if rule.startswith(part)}
+    return levels
 
 
 def _rules(argument: str, value: object) -> tuple[str, ...]:
@@ -126,7 +127,7 @@ def _rules(argument: str, value: object) -> tuple[str, ...]:
 
 
 def _texts(argument: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
         raise _check.wrong_kind(argument, "be a list of texts", repr(value))
     return tuple(value)
 

@@ -36,7 +36,7 @@ def collect(paths: list[Path], config: Config) -> list[Path]:
 
 def _relative(file: Path) -> str:
     try:
-        return file.resolve().relative_to(Path.cwd()).as_posix()
+        return (file.parent.resolve() / file.name).relative_to(Path.cwd()).as_posix()
     except ValueError:
         return file.as_posix()
 
@@ -80,6 +80,7 @@ def _walk_folder(folder: Path, rules: list[Ignored]) -> list[Path]:
     if own is not None:
         rules = [*rules, own]
     files: list[Path] = []
+    place = folder.resolve()
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:
@@ -88,7 +89,7 @@ def _walk_folder(folder: Path, rules: list[Ignored]) -> list[Path]:
         if is_folder and (entry.name in SKIPPED or (path / "pyvenv.cfg").exists()):
             continue
         if is_folder or path.suffix in SUFFIXES:
-            if _is_ignored(path.resolve(), is_folder, rules):
+            if _is_ignored(place / entry.name, is_folder, rules):  # a link is itself, for git, too
                 continue
             if is_folder:
                 files += _walk_folder(path, rules)

@@ -51,8 +51,7 @@ class Script:
                 body += (ast.increment_lineno(part, first - 1) if first > 1 else part).body
             else:
                 reason = (first - 1 + (part.lineno or 1), part.offset or 1, _reason(part))
-                if reason not in self.broken:
-                    self.broken.append(reason)
+                self.broken.append(reason)
         return ast.Module(body, [])
 
     def _parts(self) -> list[tuple[int, str]]:
@@ -63,6 +62,14 @@ class Script:
         return [
             (first, "\n".join(self.lines[first - 1 : end]))
             for (first, _), end in zip(self.cells, ends, strict=True)
+        ]
+
+    def _comments(self) -> list[tuple[int, int, str]]:
+        """Return line, column and text of all comments; of a broken part those before the fault."""
+        return [
+            (first - 1 + line, column, comment)
+            for first, code in self._parts()
+            for line, column, comment in _comments(code)
         ]
 
     def forget_tree(self) -> None:
@@ -89,7 +96,7 @@ class Script:
         found: dict[int, tuple[int, frozenset[str]]] = {}
         if "xent:" not in self.text:
             return found
-        for line, column, comment in _comments(self.text):
+        for line, column, comment in self._comments():
             match = IGNORE.search(comment)
             if match and match[1] == "ignore":
                 found[line] = (column, _rules(match[2]))
@@ -100,7 +107,7 @@ class Script:
         """Rules that ``# xent: ignore-file`` names, none for all; None without such a comment."""
         if "ignore-file" not in self.text:
             return None
-        for _, _, comment in _comments(self.text):
+        for _, _, comment in self._comments():
             match = IGNORE.search(comment)
             if match and match[1] == "ignore-file":
                 return _rules(match[2])
@@ -117,7 +124,7 @@ def _comments(text: str) -> list[tuple[int, int, str]]:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT:
                 found.append((token.start[0], token.start[1] + 1, token.string))
-    except (tokenize.TokenError, IndentationError, SyntaxError):
+    except (tokenize.TokenError, SyntaxError):
         pass
     return found
 
@@ -214,7 +221,8 @@ def _language(notebook: dict[str, Any]) -> str:
 
 def _joined(text: object) -> str:
     joined = "".join(text) if isinstance(text, list) else str(text)
-    return "\n".join(joined.splitlines())
+    # Lines as Python ends them: U+2028, say, ends none, and may stand in a text.
+    return io.StringIO(joined, newline=None).read().removesuffix("\n")
 
 
 def _without_magics(code: str) -> str:
