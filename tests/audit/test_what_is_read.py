@@ -371,7 +371,7 @@ def test_a_baseline_may_come_from_a_pipe(here):
     report = audit("a.py")
     os.mkfifo(here / "pipe")
     text = REPORT_FORMATS["json"](report, False)
-    writer = threading.Thread(target=(here / "pipe").write_text, args=(text,))
+    writer = threading.Thread(target=(here / "pipe").write_text, args=(text,), daemon=True)
     writer.start()
     assert not without_baseline(report, here / "pipe").findings
     writer.join()

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -194,6 +195,16 @@ def test_rules_that_c45rules_prints(golf):
     assert printed["default"] == ["Play", "Don't Play"][rules.default]
 
 
+def message(masks, bits, mine, some):
+    """Bits of some of the rules of one class, and of the exceptions to them."""
+    hit = np.zeros(len(mine), bool)
+    for i in some:
+        hit |= masks[i]
+    wrong, lost = (hit & ~mine).sum(), (mine & ~hit).sum()
+    own = sum(bits[i] for i in some) - math.log2(math.factorial(len(some)))
+    return exceptions(int(hit.sum()), len(mine), int(wrong), int(lost)) + max(own, 0) / 2
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_subset_with_the_shortest_message(seed):
     """Against all subsets of eight rules."""
@@ -203,14 +214,7 @@ def test_the_subset_with_the_shortest_message(seed):
     masks = [(rng.random(n) < 0.3) & (mine | (rng.random(n) < 0.3)) for _ in range(8)]
     bits = (rng.random(8) * 12).tolist()
 
-    def length(some):
-        hit = np.zeros(n, bool)
-        for i in some:
-            hit |= masks[i]
-        wrong, lost = (hit & ~mine).sum(), (mine & ~hit).sum()
-        own = sum(bits[i] for i in some) - math.log2(math.factorial(len(some)))
-        return exceptions(int(hit.sum()), n, int(wrong), int(lost)) + max(own, 0) / 2
-
+    length = partial(message, masks, bits, mine)
     subsets = [c for r in range(9) for c in itertools.combinations(range(8), r)]
     best = min(map(length, subsets))
     found = choose_subset(masks, bits, mine, np.ones(n))
@@ -226,15 +230,7 @@ def test_many_rules_are_chosen_one_by_one_from_all_and_from_none():
         mine = luck.random(n) < 0.4
         masks = [(luck.random(n) < 0.3) & (mine | (luck.random(n) < 0.5)) for _ in range(count)]
         bits = (luck.random(count) * 25).tolist()
-
-        def length(some, n=n, mine=mine, masks=masks, bits=bits):
-            hit = np.zeros(n, bool)
-            for i in some:
-                hit |= masks[i]
-            wrong, lost = (hit & ~mine).sum(), (mine & ~hit).sum()
-            own = sum(bits[i] for i in some) - math.log2(math.factorial(len(some)))
-            return exceptions(int(hit.sum()), n, int(wrong), int(lost)) + max(own, 0) / 2
-
+        length = partial(message, masks, bits, mine)
         ends = []
         for some in (set(range(count)), set()):
             while True:

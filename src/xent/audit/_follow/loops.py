@@ -275,28 +275,6 @@ def sizes_of(loop: Loop, divisor: Value, said: ast.AST | None) -> bool:
     return is_batch_size(divisor) or divisor == nominal(loop)
 
 
-UNPACKED = (  # what the code of a loop says of a batch that is a tuple, and of one that is a dict
-    r"^\s*\w+(, \w+)+ = (tuple)?[\[(]*({0}|map\(.*, {0}\)|.* for \w+ in {0})[\])]*$"
-    r"|\b{0}\[('\w+'|\d)\]\.(to|cuda)\(|\*\*{0}\b"
-)
-RENAMED = r"^\s*{0} = (?!tuple\(|[\[{{])"
-
-
-def is_of_parts(run: Walk, batch: ast.expr) -> bool:
-    """Whether a loop goes over batches of this name, and takes their tensors out of them."""
-    for loop in run.loops:
-        target = getattr(loop.node, "target", None)
-        named = target.elts[-1] if isinstance(target, ast.Tuple) and target.elts else target
-        enumerated = named is target or "enumerate(" in ast.unparse(loop.node.iter)  # type: ignore[attr-defined]
-        if not isinstance(named, ast.Name) or not isinstance(batch, ast.Name) or not enumerated:
-            continue
-        if named.id == batch.id and loop.frame is run.frame and is_batches(loop):
-            code = ast.unparse(loop.node)
-            unpacked = re.search(UNPACKED.format(named.id), code, re.M)
-            return unpacked is not None and not re.search(RENAMED.format(named.id), code, re.M)
-    return False
-
-
 def dataset(source: Value | None) -> Value | None:
     """Return the data set of a loader."""
     if isinstance(source, Made) and source.name.endswith("DataLoader"):

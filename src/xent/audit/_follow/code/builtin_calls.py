@@ -38,9 +38,31 @@ from xent.audit._follow.values import (
 LOSS_CLASS = re.compile(r"torch\.nn\.[A-Z]\w*Loss")
 
 
+UNPACKED = (  # what the code of a loop says of a batch that is a tuple, and of one that is a dict
+    r"^\s*\w+(, \w+)+ = (tuple)?[\[(]*({0}|map\(.*, {0}\)|.* for \w+ in {0})[\])]*$"
+    r"|\b{0}\[('\w+'|\d)\]\.(to|cuda)\(|\*\*{0}\b"
+)
+RENAMED = r"^\s*{0} = (?!tuple\(|[\[{{])"
+
+
+def _is_of_parts(run: Walk, batch: ast.expr) -> bool:
+    """Whether a loop goes over batches of this name, and takes their tensors out of them."""
+    for loop in run.loops:
+        target = getattr(loop.node, "target", None)
+        named = target.elts[-1] if isinstance(target, ast.Tuple) and target.elts else target
+        enumerated = named is target or "enumerate(" in ast.unparse(loop.node.iter)  # type: ignore[attr-defined]
+        if not isinstance(named, ast.Name) or not isinstance(batch, ast.Name) or not enumerated:
+            continue
+        if named.id == batch.id and loop.frame is run.frame and loops.is_batches(loop):
+            code = ast.unparse(loop.node)
+            unpacked = re.search(UNPACKED.format(named.id), code, re.M)
+            return unpacked is not None and not re.search(RENAMED.format(named.id), code, re.M)
+    return False
+
+
 def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:
     value = args[0] if args else None
-    if isinstance(node, ast.Call) and node.args and loops.is_of_parts(run, node.args[0]):
+    if isinstance(node, ast.Call) and node.args and _is_of_parts(run, node.args[0]):
         return TensorCount()
     if isinstance(value, Opaque | Tensor) and value.batch is not None:
         return BatchSize(value.batch)
