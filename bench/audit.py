@@ -47,7 +47,7 @@ def overhead(batch: int, width: int, count: int) -> tuple[float, float, list[flo
     """Return the seconds of a step, watched and not, and the ratios of the pairs, sorted.
 
     One model is trained on, some steps watched and as many not, in turns: one observer sees all
-    that is watched, one step in 25 in full, as in a run.
+    that is watched, as in a run: of the first thousand steps one in 25, then one in 100.
     """
     steps, patches = steps_of(batch, width), Patches(Observer())
     pairs = []

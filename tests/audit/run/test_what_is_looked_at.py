@@ -57,16 +57,17 @@ def test_an_evaluation_ends_with_its_steps_where_no_step_is_made(call, looked_at
     assert evaluated(call, 9)
 
 
-def trained(at, steps, limit=None):
+def trained(at, steps, limit=None, optimizers=1):
     """Make steps of two losses each; in one the weights of the classes are not finite."""
     z = torch.zeros(6, 3, requires_grad=True)
-    optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1)
+    held = [torch.ones(1, requires_grad=True) for _ in range(optimizers)]
+    several = [torch.optim.SGD([one], lr=0.1) for one in held]
     with watch(steps=limit, config=Config()) as report:
         for step in range(steps):
             F.mse_loss(z, torch.ones(6, 3)).backward()
             weight = torch.full((3,), float("nan") if step == at else 1.0)
             F.cross_entropy(z, torch.arange(6) % 3, weight).backward()
-            optimizer.step()
+            several[step % optimizers].step()
     return rules(report) == ["X603"]
 
 
@@ -76,6 +77,22 @@ def trained(at, steps, limit=None):
 )
 def test_the_first_twenty_steps_and_one_in_twenty_five(step, looked_at):
     assert trained(step, 52) == looked_at
+
+
+@pytest.mark.parametrize("optimizers", [1, 2])
+@pytest.mark.parametrize(
+    ("step", "looked_at"),
+    [(975, True), (999, False), (1000, True), (1025, False), (1099, False), (1100, True)],
+)
+def test_one_step_in_a_hundred_after_a_thousand(step, looked_at, optimizers):
+    assert trained(step, 1102, optimizers=optimizers) == looked_at
+
+
+@pytest.mark.parametrize("limit", [50, 51, 60, 75])
+def test_the_steps_end_where_they_are_only_counted(limit):
+    """The step after the last is not looked at, though it is one in twenty-five."""
+    assert trained(50, 80, limit) == (limit > 50)
+    assert trained(75, 80, limit) is False
 
 
 @pytest.mark.parametrize(("step", "looked_at"), [(0, True), (2, True), (3, False), (4, False)])

@@ -45,7 +45,8 @@ from xent.audit._run.torch_private import (
 )
 
 KEPT_WAYS, DEEPEST = 256, 32  # ways that calls lead to a loss, and calls of one
-ONE_STEP_IN = 25  # after the first twenty
+ONE_STEP_IN, LATER = 25, 100  # after the first twenty, and after the first thousand
+FIRST_STEPS = 1000
 MOST_NATS = 700.0  # exp of more is no number
 PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
 
@@ -64,6 +65,8 @@ class Observer(Rounds):
         self.between = False  # a loss was computed since the last embedding
         self.steps = 0
         self.sampled = True  # this step is looked at; of the others only what has another shape
+        self.only_counted = 0  # the next steps of the latest optimiser that are not looked at
+        self.latest_optimiser: Callable[[], Optimizer | None] = lambda: None
         self.passes = 0  # losses of this step that may still be passed over
         self.a_step = 0  # losses with a graph that a step has
         self.of_step = 0  # that this one has had, where it is looked at
@@ -422,14 +425,19 @@ class Observer(Rounds):
             self.modes.passed_over()
         self.of_step = 0
         self.steps = steps = self.steps + 1
-        self.sampled = steps < FIRST_CALLS or not steps % ONE_STEP_IN
-        self.passes = 0 if self.sampled else self.a_step
+        one_in = ONE_STEP_IN if steps < FIRST_STEPS else LATER
+        self.sampled = steps < FIRST_CALLS or not steps % one_in
+        self.passes, self.only_counted = 0, 0
+        if not self.sampled:
+            self.passes, self.only_counted = self.a_step, one_in - steps % one_in - 1
+            if self.limit is not None:
+                self.only_counted = min(self.only_counted, self.limit - steps - 1)
         if self.limit is not None and steps >= self.limit:
             self.stop()
 
     def stop(self) -> None:
         """Check no more."""
-        self.on, self.passes = False, 0
+        self.on, self.passes, self.only_counted = False, 0, 0
 
 
 def _counted(site: Site, target: Tensor, given: tuple[tuple[Any, ...], Mapping[str, Any]]) -> int:

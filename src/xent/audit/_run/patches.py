@@ -325,11 +325,23 @@ class Patches:
     def _watch_optimisers(self) -> None:
         from torch.optim import optimizer
 
-        observer = self.observer
+        observer, modes = self.observer, self.observer.modes
 
         def after(one: Any, args: Any, kwargs: Any) -> None:
+            if (
+                observer.only_counted
+                and observer.latest_optimiser() is one
+                and not is_dynamo_compiling()
+            ):  # what most steps cost
+                observer.only_counted -= 1
+                observer.steps += 1
+                observer.passes = observer.a_step
+                if modes.watched:
+                    modes.passed_over()
+                return
             if is_compiling() or not observer.on:
                 return
+            observer.latest_optimiser = weakref.ref(one)
             sampled = observer.sampled
             if sampled or one not in observer.optimisers:
                 observer.step(one, bool(len(args) > 1 or kwargs.get("closure")))
