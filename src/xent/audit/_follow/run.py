@@ -211,6 +211,8 @@ class Walk:
         """Return what a name holds that holds one of several values."""
         flat: list[Value] = []
         values = [self.resolved(value) for value in values]
+        if len(values) == 1 and not isinstance(values[0], Choice):
+            return values[0]
         for value in values:
             for option in value.options if isinstance(value, Choice) else (value,):
                 if not any(option is known or option == known for known in flat):

@@ -15,13 +15,12 @@ def known(run: Walk, test: ast.expr, value: Value) -> bool | None:
     ``if mean is None`` holds in the first round alone, where the loop sets ``mean`` further down.
     """
     truth = objects.truth(value)
+    around = [_first_writes(run, loop.node) for loop in run.loops if loop.frame is run.frame]
+    if truth is None or not around:
+        return truth
     names = {part.id for part in ast.walk(test) if isinstance(part, ast.Name)}
-    for loop in run.loops:
-        if loop.frame is run.frame:
-            first = _first_writes(run, loop.node)
-            if any(first.get(name, 0) >= test.lineno for name in names):
-                return None
-    return truth
+    later = any(first.get(name, 0) >= test.lineno for first in around for name in names)
+    return None if later else truth
 
 
 def _first_writes(run: Walk, loop: ast.AST) -> dict[str, int]:

@@ -80,9 +80,16 @@ def _pairs(first: Many[ast.stmt], more: Many[ast.stmt]) -> list[Begun]:
     pairs = [
         (one, other)
         for one, other in zip(first, more, strict=False)
-        if isinstance(one, ast.Assign) and ast.unparse(other) in _goes_on(one)
+        if isinstance(one, ast.Assign) and _may_go_on(other) and ast.unparse(other) in _goes_on(one)
     ]
     return pairs if len(pairs) == len(first) == len(more) else []
+
+
+def _may_go_on(more: ast.stmt) -> bool:
+    """Whether a statement is of a kind that goes on with something: words are slow to compare."""
+    if isinstance(more, ast.Assign):
+        return isinstance(more.value, ast.BinOp)
+    return isinstance(more, ast.AugAssign | ast.Expr)
 
 
 def _goes_on(first: ast.Assign) -> list[str]:
