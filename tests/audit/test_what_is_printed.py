@@ -75,6 +75,15 @@ def test_a_report_for_people_to_the_letter():
     )
 
 
+def test_the_last_line_names_twelve_that_were_not_followed():
+    names = [f"criterion (f{number}.py:3)" for number in range(1013)]
+    for count, end in ((12, ""), (13, " and 1 more"), (1013, " and 1,001 more")):
+        said = REPORT_FORMATS["text"](AuditReport(not_followed=names[:count]), False)
+        more = f"{end} (--format json lists them)" if end else ""
+        assert said.endswith(f"not followed: {', '.join(names[:12])}{more}")
+        assert AuditReport(not_followed=names[:count]).as_json()["not_followed"] == names[:count]
+
+
 def test_a_line_that_was_not_seen_is_not_told():
     seen = finding("X104", "a.py", 1, 1, activation="ReLU", line=7, effect="none can be negative")
     not_seen = finding(

@@ -10,6 +10,9 @@ from xent.audit._catalogue import FINDING_LEVELS
 from xent.audit._finding import Finding
 
 
+MOST_NAMED = 12  # of what was not followed, on the last line for people
+
+
 @dataclass
 class AuditReport:
     """What an audit found.
@@ -76,11 +79,14 @@ def summary(report: AuditReport, notes: bool) -> str:
     """Write how much was found, and how far the audit saw."""
     findings = shown(report, notes)
     left = len(report.findings) - len(findings)
+    named = ", ".join(report.not_followed[:MOST_NAMED]) or "nothing"
+    if (more := len(report.not_followed) - MOST_NAMED) > 0:
+        named += f" and {more:,} more (--format json lists them)"
     hidden = f"{_check.count(left, 'note')} not shown (--notes)\n" if left else ""
     return (
         f"{hidden}{_check.count(len(findings), 'finding')}; "
         f"looked at {_check.count(report.sites, 'loss site')}; "
-        f"not followed: {', '.join(report.not_followed) or 'nothing'}"
+        f"not followed: {named}"
     )
 
 
