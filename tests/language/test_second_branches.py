@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 from collections import Counter, defaultdict
 from types import SimpleNamespace
 
@@ -21,15 +22,19 @@ from xent.language import (
     buckets,
     compare,
     mix,
+    read_arpa,
     select,
+    write_arpa,
     write_openfst,
 )
 from xent.language._backoff.prune import _marginals
+from xent.language._counting import unsegmented
 from xent.language._counting.runs import in_bytes, shown
 from xent.language._formats import openfst
 from xent.language._lines import _text
 from xent.language._lines._stream import BadLines, filter_file, lines, records, scored
 from xent.language._lines._text import PIECE_BYTES
+from xent.language._vocabulary import Vocabulary
 from xent.language.smoothing._good_turing import good_turing_counts, simple_good_turing
 from xent.language.smoothing._kneser_ney import one_discount
 from xent.language.smoothing._smoothing import leave_mass
@@ -137,6 +142,17 @@ def test_a_coefficient_that_is_nothing_but_rounding_is_replaced():
     common = 3 * 10**6 / 10**7
     second = (3 * 10**6 / (2 * 1_500_001) - common) / (1 - common)
     assert found == pytest.approx([1.0, 2 * second, 3.0], rel=1e-12)
+
+
+def test_a_coefficient_of_exactly_1_is_in_range():
+    """Katz: n_3 = 2 n_2 / 3 keeps what was seen twice whole, and is no reason to doubt."""
+    seen = np.repeat(np.arange(1, 5, dtype=np.uint32), [100, 30, 20, 5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = good_turing_counts(np.arange(1, 5, dtype=np.uint32), seen, 3, "Katz")
+    common = 4 * 5 / 100
+    first, third = ((star - common) / (1 - common) for star in (2 * 30 / 100, 4 * 5 / (3 * 20)))
+    assert found == pytest.approx([first, 2.0, 3 * third, 4.0], rel=1e-12)
 
 
 def test_a_word_that_one_model_lacks_has_nothing_of_it():
@@ -609,3 +625,66 @@ def test_sizes_at_their_ends(tmp_path):
             ValueError, match="`weights` must be None where lines are counted elsewh"
         ):
             NGramModel(1, WittenBell()).fit(LINES, weights=[1, 1, 1, 1], **elsewhere)
+
+
+@pytest.mark.parametrize("piece", [16, 64, 1 << 21])
+@pytest.mark.parametrize("bad", [b"a \xff", b"<s> a", b"a <s>", b"</s> b"])
+def test_a_refused_line_of_a_text_is_named_past_the_first_piece(tmp_path, monkeypatch, piece, bad):
+    monkeypatch.setattr(_text, "PIECE_BYTES", piece)
+    for at in (1, 2, 17, 40):
+        texts = [b"a b c"] * 40
+        texts.insert(at - 1, bad)
+        (tmp_path / "text").write_bytes(b"\n".join(texts) + b"\n")
+        model = NGramModel(2, WittenBell())
+        with pytest.raises(ValueError, match=f" on line {at}[ .]"):
+            model.fit(tmp_path / "text")
+
+
+@pytest.mark.parametrize("piece", [16, 64, 1 << 21])
+@pytest.mark.parametrize("bad", ["a b", "a b -1", "a b 1.5", "7"])
+def test_a_refused_line_of_counts_is_named_past_the_first_piece(tmp_path, monkeypatch, piece, bad):
+    monkeypatch.setattr(_text, "PIECE_BYTES", piece)
+    for at in (1, 2, 17, 41):
+        listed = ["</s> 3", *(f"w{i} 2" for i in range(39))]
+        listed.insert(at - 1, bad)
+        (tmp_path / "counts").write_text("\n".join(listed) + "\n")
+        with pytest.raises(ValueError, match=f"got {bad!r} on line {at}."):
+            NGramModel(1, WittenBell()).fit_counts(tmp_path / "counts")
+
+
+def test_letters_of_scripts_without_spaces_by_their_blocks():
+    """Blocks as Unicode names them: whole letters of Han and kana, thirds of four alphabets."""
+    ends = {
+        1: [(0x3001, 0x303F), (0x3041, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
+            (0x20000, 0x2FA1F), (0x30000, 0x323AF)],
+        1 / 3: [(0x0E01, 0x0E5B), (0x0E81, 0x0EDF), (0x1780, 0x17F9), (0x1000, 0x109F)],
+        0: [(0x41, 0x7A), (0xC0, 0x24F), (0x370, 0x5FF), (0x600, 0x6FF), (0x900, 0xDFF),
+            (0xF00, 0xFFF), (0x10D0, 0x10FF), (0x1100, 0x11FF), (0x1E00, 0x1FFF), (0xAC00, 0xD7A3),
+            (0x1F300, 0x1FAFF)],
+    }  # fmt: skip
+    for worth, blocks in ends.items():
+        for first, last in blocks:
+            words = [chr(c) for c in (first, (first + last) // 2, last)]
+            words += [words[0] * 2 + "x" + words[2]]
+            vocabulary = Vocabulary(words)
+            found = unsegmented._letters(vocabulary)[3:]
+            assert found == pytest.approx([worth, worth, worth, 3 * worth]), hex(first)
+
+
+@pytest.mark.parametrize("unit", ["character", "byte"])
+def test_a_mixture_reads_in_the_unit_that_it_was_told_later(tmp_path, unit):
+    """Files that say no unit are of words until they are read as something else."""
+    paths = []
+    for name, text in (("one", ["ab", "ba", "abc"]), ("two", ["cc", "ab"])):
+        model = NGramModel(2, WittenBell()).fit([" ".join(line) for line in text])
+        write_arpa(model, tmp_path / name)
+        paths.append(tmp_path / name)
+    told = Mixture([read_arpa(path) for path in paths], [0.25, 0.75])
+    assert told.unit == "word"
+    told.read_as(unit, None)
+    assert told.unit == unit
+    parts = [read_arpa(path, unit=unit) for path in paths]
+    p = [np.exp(part.token_log_probs(["abca"]).values) for part in parts]
+    assert len(p[0]) == 5
+    mixed = np.exp(told.token_log_probs(["abca"]).values)
+    assert mixed == pytest.approx(0.25 * p[0] + 0.75 * p[1], rel=1e-9)

@@ -21,7 +21,7 @@ from xent.trees import (
 )
 from xent.trees._fit import FOLDS, shares
 from xent.trees._grow import dense
-from xent.trees._prune import message, reduced_error
+from xent.trees._prune import losses, message, number_values, reduced_error
 from xent.trees._show import text
 from xent.trees._show.picture import CLASS_COLOURS, _colour
 from xent.trees._show.rules import Condition, Rule
@@ -506,3 +506,90 @@ def test_the_path_is_of_the_criterion_unless_errors_are_asked_for():
     assert tree.cost_complexity_path().tolist() == pytest.approx([0.0, gain])
     assert tree.cost_complexity_path(risk="criterion").tolist() == pytest.approx([0.0, gain])
     assert tree.cost_complexity_path(risk="error").tolist() == [0.0, 0.25]
+
+
+@pytest.mark.parametrize("weight", [1e-6, 1e-3, 0.01])
+def test_a_message_is_no_shorter_than_its_nodes_however_little_its_cases_weigh(weight):
+    X, y = np.arange(8.0)[:, None], [0] * 5 + [1] * 3
+    w = np.full(8, weight)
+    bits = TreeClassifier(pruning=None, min_samples_leaf=weight, min_samples_split=weight)
+    bits = bits.fit(X, y, sample_weight=w).description_length()
+    assert bits.tree == pytest.approx(3)  # three nodes; of less than a case nothing is to be told
+    assert bits.cases >= 0
+
+
+@pytest.mark.parametrize("leaves", [2, 3, 4, 5, 6, 7])
+def test_a_node_with_too_many_branches_leaves_its_room_to_another(leaves):
+    """Best first by hand: what does not fit is passed over, and what gains less may still fit."""
+    number, luck = np.arange(240.0), np.random.default_rng(3)
+    names = np.array(list("pqrst"))[luck.integers(5, size=240)]
+    low = np.select([names == name for name in "pqrst"], [0, 1, 2, 0, 1])
+    y = np.where(number < 120, low, np.where(number < 180, 3, np.where(luck.random(240) < 0.2, 3, 4)))
+    X = pd.DataFrame({"n": number, "c": names})
+    tree = TreeClassifier(nominal="multiway", pruning=None, max_depth=2).fit(X, y)
+    whole, gain = tree.tree_, {}
+    for node in np.flatnonzero(~whole.leaf):
+        first = whole.first[node]
+        parts = [whole.stats[node], *whole.stats[first : first + whole.width[node]]]
+        cost = [-xlogy(s, s / max(s.sum(), 1)).sum() for s in parts]
+        gain[int(node)] = cost[0] - sum(cost[1:])
+    assert sorted(whole.width[list(gain)].tolist()) == [2, 2, 5]
+    count, open_ = 1, [0]
+    while open_:
+        node = max(open_, key=gain.get)
+        open_.remove(node)
+        if count + whole.width[node] - 1 <= leaves:
+            count += int(whole.width[node]) - 1
+            first = whole.first[node]
+            open_ += [c for c in range(first, first + whole.width[node]) if c in gain]
+    found = tree.set_params(max_leaf_nodes=leaves).fit(X, y).get_n_leaves()
+    assert found == count == {2: 2, 3: 3, 4: 3, 5: 3, 6: 6, 7: 7}[leaves]
+
+
+@pytest.mark.parametrize("kind", [C45Classifier, ID3Classifier, CARTClassifier])
+def test_the_table_of_gains_chooses_what_the_tree_chose_at_every_node(kind):
+    """Also where a column has a level for every third case of a node, but not of the whole table."""
+    asked = 0
+    for seed in range(12):
+        luck = np.random.default_rng(seed)
+        X = pd.DataFrame({
+            "many": luck.choice([f"l{k}" for k in range(12)], 90),
+            "few": luck.choice(list("abc"), 90), "n": luck.integers(9, size=90).astype(float),
+            "m": luck.normal(size=90),
+        })  # fmt: skip
+        y = (X["n"] > 4).to_numpy() * 2 + X["many"].isin(["l1", "l4", "l7"]).to_numpy()
+        y = np.where(luck.random(90) < 0.2, luck.integers(4, size=90), y)
+        tree = kind(**({} if kind is ID3Classifier else {"pruning": None})).fit(X, y)
+        for node in np.flatnonzero(~tree.tree_.leaf):
+            rows = tree.gain_table(X, y, node=int(node))
+            (chosen,) = [j for j, row in enumerate(rows) if row["chosen"]]
+            assert chosen == tree.tree_.feature[node]
+            asked += 1
+    assert asked > 40
+
+
+@pytest.mark.parametrize("missing", ["direction", "fractional", "branch", "surrogate"])
+@pytest.mark.parametrize("kind", [TreeClassifier, "squared_error", "poisson"])
+def test_errors_in_cross_validation_are_those_of_what_the_tree_predicts(kind, missing):
+    """Also in a branch that no case of the fit took: there it says what its parent says."""
+    luck = np.random.default_rng(5)
+    nominal = "subset" if missing == "surrogate" else "multiway"
+    options = {"nominal": nominal, "missing": missing, "pruning": None, "min_samples_leaf": 1}
+    empty = 0
+    for _ in range(6):
+        X = pd.DataFrame({name: luck.choice(list("abcdef"), 60) for name in ("u", "v")})
+        X["n"] = np.where(luck.random(60) < 0.2, np.nan, luck.normal(size=60))
+        y = (X["u"] > "c").to_numpy() + (X["v"] > "b").to_numpy() + luck.integers(2, size=60)
+        if kind is TreeClassifier:
+            tree = kind(leaf_estimate=None, **options).fit(X[:40], y[:40])
+            truth = tree.predict(X) != y
+        else:
+            tree = TreeRegressor(criterion=kind, **options).fit(X[:40], y[:40])
+            middle = np.median(tree.value_[:, 0] - number_values(tree.tree_, kind)[:, 0])
+            said = tree.predict(X)
+            truth = (said - y) ** 2 if kind == "squared_error" else xlogy(y, y / said) - y + said
+            y = y - middle
+        empty += int((tree.tree_.weight() == 0).sum())
+        found = losses(tree.tree_, tree._cases(X), y, tree.criterion)
+        assert found == pytest.approx(truth.astype(float), rel=1e-9, abs=1e-12)
+    assert empty > 5 or nominal == "subset"
