@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Any
 
-from xent.audit._follow import batches, objects
+from xent.audit._follow import batches, objects, rows
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Const,
@@ -151,8 +151,8 @@ def _one_short(last: Value | None) -> Value | None:
     if isinstance(last.left, Length):
         return last.left.of
     whole = last.left if isinstance(last.left, Opaque | Made) else None
-    sized = whole is not None and whole.name.rpartition(".")[2] in ("size", "0", "1")
-    return whole if sized else None
+    sized = ("size", "0", "1", rows.FIRST_AXIS)
+    return whole if whole is not None and whole.name.rpartition(".")[2] in sized else None
 
 
 def endless(run: Walk, node: ast.AST) -> Loop:

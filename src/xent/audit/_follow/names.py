@@ -33,6 +33,7 @@ USUAL_NAMES = {
     "F": "torch.nn.functional",
     "DataLoader": "torch.utils.data.DataLoader",
     "tqdm": "tqdm.tqdm",
+    "AverageMeter": "meters.AverageMeter",
 }
 
 

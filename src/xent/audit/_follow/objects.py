@@ -96,7 +96,7 @@ def _of_tensor(holder: Tensor, name: str) -> Value:
     if name == "data":
         return holder.but(grad=False)
     if name == "shape":
-        first: Value = BatchSize(holder.batch) if holder.batch else Opaque("size")
+        first: Value = BatchSize(holder.batch) if holder.batch else Opaque(rows.FIRST_AXIS)
         return Sequence([first], element=Opaque("size"))
     if name in ("T", "mT", "H", "mH", "real", "logits", "sample", "last_hidden_state"):
         return holder
@@ -220,6 +220,8 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
     if isinstance(holder, Choice):
         return run.join([item(run, option, key) for option in holder.options]) or Opaque()
     if isinstance(holder, Opaque):
+        if holder.name == "shape" and name == 0:
+            return holder.part(("item", 0), rows.FIRST_AXIS)
         return holder.part(("item", name), str(name)) if name is not None else _slice(holder, key)
     return Opaque("item", getattr(key, "batch", None))
 

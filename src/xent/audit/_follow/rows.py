@@ -15,6 +15,7 @@ from xent.audit._follow.values import (
     Made,
     Opaque,
     Sequence,
+    Tensor,
     Value,
     Zero,
 )
@@ -96,6 +97,7 @@ KEEPING = frozenset(  # methods, of data sets among others, that keep all rows
     ]
 )
 PART = re.compile(r"^[\w.+-]*\[(\d*):(\d+)\]$")  # train[:1000], test[100:200]; not train[100:]
+FIRST_AXIS = "shape[0]"  # the name of an unknown tensor's first size: x.shape[0], x.size(0)
 WIDTH = 12  # calls within calls
 
 
@@ -140,6 +142,13 @@ def _evaluated(value: Value | None, depth: int) -> float | None:
             return left + right if value.operator == "+" else left - right
         return left / right if value.operator == "/" else left // right
     return None
+
+
+def is_first_axis(value: Value) -> bool:
+    """Whether a number is the first size of a tensor of which nothing is known."""
+    if isinstance(value, Length):
+        return isinstance(value.of, Opaque | Tensor) and value.of.batch is None
+    return isinstance(value, Opaque) and value.name == FIRST_AXIS and value.batch is None
 
 
 def share(whole: int | None, part: Value) -> int | None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from xent.audit._follow import loops, objects
+from xent.audit._follow import loops, objects, rows
 from xent.audit._follow.averaging import (
     averages,
     counters,
@@ -376,17 +376,26 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
     return Expression(sign, left, right)
 
 
+ACCUMULATION = re.compile(
+    r"(num_)?(grad(ient)?s?_)?acc(um(ulat(e|ion))?)?_(steps?|iters?|freq)|iters_to_accumulate", re.I
+)
+
+
 def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
     """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
     loop, divisor = loss.loop, divisor_of(node)
+    said = ast.unparse(divisor) if divisor is not None else ""
     found = (
         loop is not None
         and divisor is not None
-        and any(
-            isinstance(part, ast.BinOp)
-            and isinstance(part.op, ast.Mod)
-            and ast.unparse(part.right) == ast.unparse(divisor)
-            for part in ast.walk(loop.node)
+        and (
+            ACCUMULATION.fullmatch(said.rpartition(".")[2]) is not None
+            or any(
+                isinstance(part, ast.BinOp)
+                and isinstance(part.op, ast.Mod)
+                and ast.unparse(part.right) == said
+                for part in ast.walk(loop.node)
+            )
         )
     )
     if found and loss.padding:
@@ -417,8 +426,8 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
             one_batch.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
-    if isinstance(right, Entries) and left.scale == 1 and left.loop in (None, right.loop):
-        return left.but(scale=0, features="mean")  # of what a mask keeps
+    if left.loop is None and left.scale == 1 and rows.is_first_axis(right):
+        return left.but(scale=0, features="sum")  # in a function that nothing calls
     if _accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
     once = left.scale == 0 and not left.grad and not left.weighted and left.kind != "kl"

@@ -262,6 +262,7 @@ UNCOUNTED = (
     _by_product,
     _powered,
     counters.one_fewer,
+    counters.by_last_index,
     counters.of_one_batch,
     counters.too_many,
     counters.of_another_loader,
@@ -300,14 +301,8 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         if counted == "batches":
             run.report("X405", place, losses=(term.place,))
         return
-    if term.accumulated is not None and counted == "batches" and term.scale == 0:
-        run.report(
-            "X403",
-            place,
-            what="losses that were divided by the steps of accumulation already are added up",
-            divisor=f"{sizes.name(divisor)}, which counts all batches",
-            fix="total += loss.item() * accumulation_steps",
-        )
+    if term.accumulated is not None and (counted, term.scale) in ALL_COUNTED:
+        accumulated(run, place, f"{sizes.name(divisor)}, which counts all {counted}")
         return
     if term.mean_part and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))  # whatever was added to it
@@ -374,22 +369,37 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             "X403",
             place,
             what="whole batches' losses are added up",
-            divisor=f"{sizes.name(divisor)}, which counts what drop_last leaves out as well",
+            divisor=f"{sizes.name(divisor)}, which counts the smaller last batch as well",
             fix="count what is added: n += len(x); then total / n",
             level="warning",
         )
+
+
+ALL_COUNTED = ("batches", 0), ("samples", 1)
+
+
+def accumulated(run: Walk, place: Place, divisor: str) -> None:
+    """X403: losses that are a part of a step's mean are averaged as if each were a whole one."""
+    run.report(
+        "X403",
+        place,
+        what="losses that were divided by the steps of accumulation already are added up",
+        divisor=divisor,
+        fix="total += loss.item() * accumulation_steps",
+    )
 
 
 def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) -> None:
     """X403: as many samples as there were, if no batch were smaller."""
     if loops.left_early(loop) or run.is_open(loop) or sizes.even(run, loop):
         return
+    named = sizes.name(divisor)
+    what = "" if "times" in named else ", batches times their size"
     run.report(
         "X403",
         place,  # type: ignore[arg-type]
         what="all samples' losses are added up",
-        divisor=f"{sizes.name(divisor)}, batches times their size, which is more where the last "
-        "is smaller",
+        divisor=f"{named}{what}, which is more where the last is smaller",
         fix="divide by the number of samples: len(loader.dataset)",
         level="warning",
         loop=loop,
@@ -397,19 +407,23 @@ def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) ->
 
 
 def divided_again(run: Walk, mean: Mean, divisor: Value, node: ast.AST) -> None:
-    """Judge a total that is divided by its batches, and then by the size of a batch as well."""
+    """Judge a total that is divided by its batches and by the size of a batch as well."""
     total = mean.of
     if not isinstance(total.term, Loss):
         return
     loop, term = total.loops[-1], total.term
-    if term.scale not in (0, 1) or loops.counts(mean.divisor, loop) != "batches":
-        return
-    if not (loops.is_batch_size(divisor) or divisor == loops.nominal(loop)):
+    by = mean.divisor, divisor
+    if term.scale not in (0, 1) or not any(
+        loops.counts(one, loop) == "batches"
+        and (loops.is_batch_size(other) or other == loops.nominal(loop))
+        for one, other in (by, by[::-1])
+    ):
         return
     for found in run.pending:  # whatever the first of the two divisions is by itself
-        if found.place[1] is getattr(node, "left", None) and found.rule == "X402":
+        if found.place[1] is getattr(node, "left", None) and found.rule in ("X402", "X403"):
             found.unless = [True]
-    judge(run, total, term, "padded", divisor, run.place_of_loop(node, loop))
+    both = Expression("*", *(by if isinstance(by[0], Length) else by[::-1]))
+    judge(run, total, term, "padded", both, run.place_of_loop(node, loop))
 
 
 def _where(term: Loss) -> str:

@@ -108,6 +108,34 @@ def one_fewer(run: Walk, division: Division) -> None:
     )
 
 
+def by_last_index(run: Walk, division: Division) -> None:
+    """X403: after the loop its last index, one fewer than its batches, stands for them."""
+    total, divisor, loop = division.total, division.divisor, division.loop
+    if not isinstance(divisor, Expression) or divisor.operator != "*":
+        return
+    parts = divisor.left, divisor.right
+    first = any(
+        isinstance(one, Index) and one.loop is loop and one.offset == 0 and _sizes(other, loop)
+        for one, other in (parts, parts[::-1])
+    )
+    if not first or total.loops[:-1] or total.emptied or run.is_open(loop):
+        return
+    if division.term.scale not in (0, 1) or not loops.is_batches(loop) or loops.may_leave(loop):
+        return
+    run.report(
+        "X403",
+        division.place,
+        what="all batches' losses are added up",
+        divisor="the last index, one fewer than there are batches, times their size",
+        fix="divide by the number of samples: len(loader.dataset)",
+        level="warning" if division.term.assumed else None,
+    )
+
+
+def _sizes(value: Value, loop: Loop) -> bool:
+    return loops.is_nominal(value, loop) or loops.is_batch_size(value)
+
+
 def of_another_loader(run: Walk, division: Division) -> None:
     """X403: one of two loaders counts, where there are as many rounds as the shorter has."""
     rounds, divisor = division.loop.source, division.divisor

@@ -23,6 +23,9 @@ def of_meter(
         return
     if METER.fullmatch(kind) is not None and len(args) == 1 and not options:
         values = args
+    elif METER.fullmatch(kind) is not None and getattr(args[0], "accumulated", None) is not None:
+        averages.accumulated(run, run.place(node), "their number")
+        return
     elif LOGGER.fullmatch(kind) is not None and not args and not SIZES & options.keys():
         values = list(options.values())
     else:

@@ -28,7 +28,7 @@ from xent.audit._follow.values import (
 def even(run: Walk, loop: Loop) -> bool:
     """Whether all batches are of one size, or nothing says that the last may be smaller."""
     source = loop.source
-    if batches_of_one(loop):
+    if batches_of_one(loop) or _shaped_by_size(loop) or _skips_smaller(loop):
         return True
     if loop.kind == "slices":
         return divides(run, loop)
@@ -47,11 +47,57 @@ def even(run: Walk, loop: Loop) -> bool:
     return one_batch(run, loop) or divides(run, loop)
 
 
+BEGINS = frozenset(["init_hidden", "initHidden", "init_state"])  # the state of a recurrent net
+SHAPING = BEGINS | {"view", "reshape"}
+
+
+def _shaped_by_size(loop: Loop) -> bool:
+    """Whether a round gives its tensors batch_size rows: one of fewer rows would be an error.
+
+    ``x.view(batch_size, -1)``, ``hidden = model.init_hidden(batch_size)``.
+    """
+    function = getattr(loop.frame, "function", None)
+    code = function.node if function is not None else loop.module.source.tree
+    return any(
+        (word := getattr(part.func, "attr", getattr(part.func, "id", ""))) in SHAPING
+        and any(_is_fixed_size(given, loop, word in BEGINS) for given in part.args)
+        for part in _calls_on_the_way(code, loop.node)
+    )
+
+
+APART = ast.For | ast.While | ast.FunctionDef | ast.ClassDef
+
+
+def _calls_on_the_way(code: ast.AST, loop: ast.AST) -> list[ast.Call]:
+    """Return the calls of some code, without those of loops and functions a loop is not in."""
+    found = [code] if isinstance(code, ast.Call) else []
+    for part in ast.iter_child_nodes(code):
+        if not isinstance(part, APART) or loop in ast.walk(part):
+            found += _calls_on_the_way(part, loop)
+    return found
+
+
+def _is_fixed_size(given: ast.expr, loop: Loop, number: bool) -> bool:
+    if number and isinstance(given, ast.Constant):
+        return isinstance(given.value, int)
+    if isinstance(given, ast.Tuple | ast.List) and given.elts:
+        given = given.elts[0]
+    name = ast.unparse(given)
+    return loops.BATCH_SIZE.fullmatch(name.rpartition(".")[2]) is not None and not any(
+        isinstance(part, ast.Name | ast.Attribute)
+        and isinstance(part.ctx, ast.Store)
+        and ast.unparse(part) == name
+        for part in ast.walk(loop.node)
+    )
+
+
 def one_batch(run: Walk, loop: Loop) -> bool:
     """Whether a loop's loader gives all samples at once."""
     size = loops.nominal(loop)
-    if isinstance(size, Length) or (isinstance(size, Opaque) and size.name == "0"):
-        return True  # len(x), x.shape[0]
+    if isinstance(size, Length):
+        return True
+    if isinstance(size, Opaque) and size.name in ("0", rows.FIRST_AXIS):
+        return True  # x.shape[0]
     if isinstance(size, Const) and size.value is None:
         return True
     known = _known(run, loop)
@@ -75,8 +121,21 @@ def divides(run: Walk, loop: Loop) -> bool:
 
 
 def drops_last(loop: Loop) -> bool:
-    """Whether a loop's loader is told to leave out a smaller last batch."""
-    return isinstance(loop.source, Made) and loop.source.option("drop_last", 8) == Const(True)
+    """Whether a loop or its loader leaves out a smaller last batch."""
+    told = isinstance(loop.source, Made) and loop.source.option("drop_last", 8) == Const(True)
+    return told or _skips_smaller(loop)
+
+
+def _skips_smaller(loop: Loop) -> bool:
+    """Whether ``if len(x) != batch_size: break`` stands in a loop, or ``continue``."""
+    return any(
+        isinstance(part, ast.If)
+        and isinstance(part.body[-1], ast.Break | ast.Continue)
+        and isinstance(part.test, ast.Compare)
+        and isinstance(part.test.ops[0], ast.NotEq | ast.Lt)
+        and _is_fixed_size(part.test.comparators[0], loop, number=False)
+        for part in getattr(loop.node, "body", ())
+    )
 
 
 def _looks_batched(loop: Loop, source: Opaque | External | Made) -> bool:
@@ -187,6 +246,8 @@ def name(value: Value) -> str:
         return f"len({of.name.rpartition('.')[2]})" if named else "a length"  # type: ignore[attr-defined]
     if isinstance(value, Expression) and value.operator == "-" and value.right == Const(1):
         return f"{name(value.left)} - 1" if isinstance(value.left, Length) else "their number"
+    if isinstance(value, Expression) and value.operator == "*" and isinstance(value.left, Length):
+        return f"{name(value.left)} times the size of a batch"
     if isinstance(value, Total):
         what = {BatchSize: " of samples", Entries: " of targets"}.get(type(value.term), "")
         return f"a counter{what}"

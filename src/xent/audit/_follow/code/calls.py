@@ -41,9 +41,13 @@ def call(run: Walk, node: ast.Call) -> Value:
     if isinstance(func, ast.Attribute):
         if _is_super(func.value):
             return _super(run, node, func.attr)
-        return call_method(run, run.evaluate(func.value), func.attr, *arguments(run, node), node)
-    args, options = arguments(run, node)
-    return call_value(run, run.evaluate(func), args, options, node)
+        holder, (args, options) = run.evaluate(func.value), arguments(run, node)
+        made = call_method(run, holder, func.attr, args, options, node)
+    else:
+        args, options = arguments(run, node)
+        made = call_value(run, run.evaluate(func), args, options, node)
+    methods.trains(run, [*args, *options.values()])
+    return made
 
 
 def arguments(run: Walk, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:

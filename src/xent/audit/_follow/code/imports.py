@@ -44,7 +44,7 @@ def import_from(run: Walk, node: ast.ImportFrom) -> Flow:
         elif (inner := _module(run, node.level, f"{name}.{alias.name}".lstrip("."))) is not None:
             found = objects.of_module(run, inner)  # of a folder without an __init__.py
         elif node.level:
-            found = Opaque(alias.name)
+            found = External("." + f"{name}.{alias.name}".lstrip("."))  # no library's
         else:
             found = run.modules.loaded(name, alias.name) or found
         run.write(run.frame.names, alias.asname or alias.name, found)

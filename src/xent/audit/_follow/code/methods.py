@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from xent.audit._follow import objects, rows
 from xent.audit._follow.averaging import arithmetic, averages, entries, metrics, shown
@@ -84,6 +85,22 @@ def _backward(run: Walk, args: list[Value]) -> Value:
                 each.append(True)
         _differentiated(run, value)
     return Const(None)
+
+
+OPTIMISER = re.compile(r"(\w+_)?opt(im(i[sz]er)?)?(_\w+)?", re.I)
+
+
+def trains(run: Walk, given: list[Value]) -> None:
+    """Take what is called with a loss and an optimiser for a step: ``scaler(loss, optimizer)``."""
+    given_losses = [value for value in given if isinstance(value, Loss) and value.grad]
+    if given_losses and any(map(_is_optimiser, given)):
+        _backward(run, list(given_losses))
+
+
+def _is_optimiser(value: Value) -> bool:
+    if isinstance(value, Made):
+        return "optim" in value.name.lower() and "lr_scheduler" not in value.name
+    return isinstance(value, Opaque) and OPTIMISER.fullmatch(value.name) is not None
 
 
 def _differentiated(run: Walk, value: Value) -> None:
@@ -262,7 +279,10 @@ def _of_unknown(
     if name in ("size", "numel", "nelement"):
         first = args[0] if args else next(iter(options.values()), None)
         if batch is None:
-            return Opaque("size")
+            shape = holder.part("shape") if isinstance(holder, Opaque) else Opaque("shape")
+            if name != "size" or (first is not None and first != Const(0)):
+                return Opaque("size")
+            return shape if first is None else objects.item(run, shape, first)
         if name in ("numel", "nelement"):
             of = entries.whole(holder)
             return BatchSize(batch, of, of is not None)

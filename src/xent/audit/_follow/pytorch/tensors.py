@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from xent.audit._follow import rows
 from xent.audit._follow.pytorch import gaussians
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -248,10 +249,10 @@ def method(
     if name == "size":
         first = args[0] if args else next(iter(options.values()), None)
         if first is None:
-            size: Value = BatchSize(tensor.batch) if tensor.batch else Opaque("size")
+            size: Value = BatchSize(tensor.batch) if tensor.batch else Opaque(rows.FIRST_AXIS)
             return Sequence([size], element=Opaque("size"))
-        if isinstance(first, Const) and first.value == 0 and tensor.batch:
-            return BatchSize(tensor.batch)
+        if first == Const(0):
+            return BatchSize(tensor.batch) if tensor.batch else Opaque(rows.FIRST_AXIS)
         return Opaque("size")
     if name in ("numel", "nelement") and tensor.batch:
         return BatchSize(tensor.batch)

@@ -13,7 +13,7 @@ from xent.audit._follow.values import Loop, Loss, Made, Opaque, Place, Value
 CRITERION = re.compile(
     r"(?!(get|make|build|create|select|init|load|set|setup|choose|configure|compute|log|plot)_)"
     r"(\w+_)?(criterions?|crit|criteria|loss_?(f|fn|fun|fct|func|function)s?)(_?\d|_\w+)?"
-    r"|loss_?|losses|objective",
+    r"|loss_?|losses|objective|(objective|cost)_?(fn|func|function)",
     re.I,
 )
 # One of several, called after what it judges: ``mse_loss_fn``, ``loss_depth``. It may sum.
@@ -90,6 +90,11 @@ def foreign(run: Walk, made: Made, given: list[Value], node: ast.AST) -> Value |
 
 
 LOSS_NAME = re.compile(r"(\w+_)?loss", re.I)
+# Functions of other files that are losses by another word: `l2_error`, `kl_divergence`.
+SAYS_LOSS = re.compile(
+    LOSS_NAME.pattern + r"|(\w+_)?(mse|bce|nll|cross_entropy|kld|kl_div(ergence)?|l[12]_err(or)?)",
+    re.I,
+)
 KEPT_NAME = re.compile(LOSS_NAME.pattern + "|mean", re.I)  # by its methods that return itself
 
 
@@ -116,7 +121,7 @@ def called_so(
     last, given = name.rpartition(".")[2], [*args, *options.values()]
     if is_criterion(last, given):
         return assumed(run, last, given, node)
-    if LOSS_NAME.fullmatch(last) is None or len(given) < FEWEST_GIVEN:
+    if SAYS_LOSS.fullmatch(last) is None or len(given) < FEWEST_GIVEN:
         return None
     batch = next((b for value in given if (b := getattr(value, "batch", None))), None)
     return _of_name(run, last, batch, node) if run.is_open(batch) else None
