@@ -13,6 +13,7 @@ from xent.evaluation import (
     Accumulator,
     compare,
     evaluate,
+    evaluate_dense,
     evaluate_multilabel,
     evaluate_ordered,
     evaluate_soft,
@@ -455,3 +456,84 @@ def test_the_last_class_is_among_all_of_them_and_is_not_said(classes):
     found = evaluate(target, probs).top_k
     assert found == {str(k): (rank < k).mean() for k in range(1, min(classes - 1, len(found)) + 1)}
     assert str(classes) not in found
+
+
+def one_of_two(*rows):
+    return np.array([[p, 1 - p] for p in rows])
+
+
+P, Q = one_of_two(0.9, 0.5, 0.25, 0.125), one_of_two(0.9, 0.5, 0.25, 0.5)
+T, W = [0, 1, 1, 0], [1, 2, 1, 3]
+TOKENS = [[-1.0, -0.5], [-0.25]]
+# A call, and what of it changes the data: each alone.
+SIGNED = {
+    "evaluate": (
+        lambda **o: evaluate(**{"target": T, "probs": P, **o}),
+        {"target": [0, 1, 1, 1], "probs": Q, "sample_weight": W, "labels": [1, 0]},
+    ),
+    "ordered": (
+        lambda **o: evaluate_ordered(**{"target": T, "probs": P, **o}).report,
+        {"target": [0, 1, 1, 1], "probs": Q, "sample_weight": W},
+    ),
+    "soft": (
+        lambda **o: evaluate_soft(**{"target": P, "probs": P, **o}),
+        {"target": Q, "probs": Q, "sample_weight": W, "labels": ["a", "b"]},
+    ),
+    "labels": (
+        lambda **o: evaluate_multilabel(**{"target": P > 0.3, "probs": P, **o}),
+        {"target": P > 0.6, "probs": Q, "sample_weight": W, "labels": ["a", "b"]},
+    ),
+    "dense": (
+        lambda **o: evaluate_dense(
+            **{"target": [T], "probs": P.T[None], "class_axis": 1, **o}
+        ),
+        {"target": [[0, 1, 1, 1]], "probs": Q.T[None], "ignore_index": 0},
+    ),
+    "tokens": (
+        lambda **o: evaluate_tokens(**{"log_probs": TOKENS, **o}),
+        {"log_probs": [[-1.0, -0.5], [-0.75]], "texts": ["ab", "c"], "mask": [[1, 1], [0]],
+         "log_base": 2.0},
+    ),
+    "compare": (
+        lambda **o: compare(*o.pop("models", (P, Q)), **{"target": T, **o}),
+        {"models": (Q, P), "target": [0, 1, 1, 1], "sample_weight": W, "groups": [0, 0, 1, 1]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SIGNED)
+def test_whoever_reads_a_signature_sees_that_other_data_are_other(kind):
+    """The hash is of all that was measured: each input that changes a figure changes it alone."""
+    call, changes = SIGNED[kind]
+
+    def hashed(**options):
+        return call(**options).signature.partition("data sha256:")[2][:16]
+
+    found = {name: hashed(**{name: value}) for name, value in changes.items()}
+    assert hashed() == hashed()
+    assert len({hashed(), *found.values()}) == 1 + len(changes), found
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_values_that_are_no_number_are_one_slice_with_what_is_missing(weighted):
+    """Each NaN is another object, and none is equal to another; in batches of any size."""
+    values = [math.nan, 1.0, None, float("nan"), 2.0, np.float64("nan"), 1.0, None]
+    target, probs = [0, 1] * 4, one_of_two(0.9, 0.5, 0.25, 0.125, 0.5, 0.75, 0.25, 0.5)
+    weight = np.arange(1.0, 9.0) if weighted else None
+    for size in (1, 3, 8):
+        found = Accumulator()
+        for at in range(0, 8, size):
+            some = slice(at, at + size)
+            found.update(
+                target[some], probs[some], by={"v": values[some]},
+                sample_weight=None if weight is None else weight[some],
+            )  # fmt: skip
+        report = found.result()
+        rows = {piece.value: piece.rows for piece in report.slices}
+        w = np.ones(8) if weight is None else weight
+        assert rows == {None: w[[0, 2, 3, 5, 7]].sum(), 1.0: w[1] + w[6], 2.0: w[4]}
+        (missing,) = [piece for piece in report.slices if piece.value is None]
+        at = [i for i, v in enumerate(values) if v is None or v != v]
+        cost = -np.log2(probs[at, np.array(target)[at]])
+        mean = np.average(cost, weights=None if weight is None else weight[at])
+        assert missing.cross_entropy == pytest.approx(mean, rel=1e-12)

@@ -503,14 +503,21 @@ def gathered_negatives(group):
     more = torch.randn(5, 3, generator=g, dtype=torch.float64)
     x, y = (t.clone().requires_grad_() for t in (a, b))
     truth = L.info_nce(x, y, temperature=0.5, negatives=more, reduction="none")
-    truth.mean().backward()
+    truth.mean().backward(retain_graph=True)
     mine = slice(4 * rank, 4 * rank + 4)
     p, q = (t[mine].clone().requires_grad_() for t in (a, b))
     found = L.info_nce(p, q, temperature=0.5, negatives=more, group=group, reduction="none")
-    found.mean().backward()
+    found.mean().backward(retain_graph=True)
     torch.testing.assert_close(found, truth[mine])
     torch.testing.assert_close(p.grad / world, x.grad[mine])
     torch.testing.assert_close(q.grad / world, y.grad[mine])
+    # Once more: the squares of all gradients, derived.
+    for loss, (u, v) in ((truth.sum(), (x, y)), (found.sum(), (p, q))):
+        u.grad = v.grad = None
+        first = torch.autograd.grad(loss, (u, v), create_graph=True)
+        sum(g.square().sum() for g in first).backward()
+    torch.testing.assert_close(p.grad, x.grad[mine])
+    torch.testing.assert_close(q.grad, y.grad[mine])
 
 
 class WithHead(torch.nn.Module):
@@ -622,10 +629,11 @@ def main(rank, world, store, *jobs):
         "gloo", init_method=f"file://{store}", rank=rank, world_size=world, timeout=wait
     )
     pairs = [dist.new_group([2 * n, 2 * n + 1]) for n in range(world // 2)]
+    alone = [dist.new_group([n]) for n in range(world)]  # whose ranks are none of the world's
     for job in jobs:
         name, _, kind = job.partition(":")
-        group = pairs[rank // 2] if kind == "pair" else dist.group.WORLD
-        globals()[name](group)
+        groups = {"pair": pairs[rank // 2 :], "alone": alone[rank:], "": [dist.group.WORLD]}
+        globals()[name](groups[kind][0])
     dist.destroy_process_group()
 
 

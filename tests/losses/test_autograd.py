@@ -429,6 +429,29 @@ def test_modules(ours, theirs, options):
         ours(size_average=True)
 
 
+TENSORS = [
+    (L.CrossEntropyLoss, "weight", (), True), (L.NLLLoss, "weight", (), True),
+    (L.FocalLoss, "weight", (), True), (L.FocalLoss, "alpha", (), True),
+    (L.LinearCrossEntropyLoss, "weight", (5, 4), True), (L.BCELoss, "weight", (), True),
+    (L.BCELoss, "pos_weight", (), False), (L.BCEWithLogitsLoss, "weight", (), True),
+    (L.BCEWithLogitsLoss, "pos_weight", (), True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name", "sizes", "stored"), TENSORS)
+def test_tensors_of_a_module_go_where_it_goes(module, name, sizes, stored):
+    """They are buffers: moved, widened and stored with it, and none that is trained."""
+    options = set(inspect.signature(module).parameters) & {"weight", "pos_weight", "alpha"}
+    assert options == {other for kind, other, *_ in TENSORS if kind is module}
+    made = module(*sizes, **{name: CLASS_WEIGHT})
+    assert dict(made.named_buffers())[name] is CLASS_WEIGHT
+    assert name not in dict(made.named_parameters())
+    assert (name in made.state_dict()) == stored
+    assert made.double().kept()[name].dtype == torch.float64
+    assert made.to("meta").kept()[name].is_meta
+    assert module(*sizes).kept()[name] is None
+
+
 OTHERS = {
     "temperature": 2.0, "softcap": 1.5, "z_loss": 0.3, "axis": 0, "empty": "nan", "stats": True,
     "label_smoothing": 0.2, "ignore_index": 1, "reduction": "sum", "log_target": True,

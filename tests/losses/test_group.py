@@ -50,7 +50,7 @@ def test_two_processes(tmp_path):
         "meshes",
         "gathered_negatives",
     ]
-    jobs += ["wait_for_the_dead"]
+    jobs += ["some_options:alone", "gathered_negatives:alone", "wait_for_the_dead"]
     together(tmp_path, 2, *jobs, lost={1})
 
 
@@ -59,7 +59,7 @@ def test_four_processes_and_two_groups_of_two(tmp_path):
     together(
         tmp_path, 4, "some_options", "some_options:pair", "corners", "corners:pair", "refusals",
         "refusals:pair", "data_parallel", "data_parallel:pair", "meshes", "empty_shards",
-        "empty_shards:pair", "uneven_tensors",
+        "empty_shards:pair", "uneven_tensors", "gathered_negatives", "gathered_negatives:pair",
         seconds=300,
     )  # fmt: skip
 

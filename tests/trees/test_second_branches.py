@@ -524,7 +524,9 @@ def test_a_node_with_too_many_branches_leaves_its_room_to_another(leaves):
     number, luck = np.arange(240.0), np.random.default_rng(3)
     names = np.array(list("pqrst"))[luck.integers(5, size=240)]
     low = np.select([names == name for name in "pqrst"], [0, 1, 2, 0, 1])
-    y = np.where(number < 120, low, np.where(number < 180, 3, np.where(luck.random(240) < 0.2, 3, 4)))
+    y = np.where(
+        number < 120, low, np.where(number < 180, 3, np.where(luck.random(240) < 0.2, 3, 4))
+    )
     X = pd.DataFrame({"n": number, "c": names})
     tree = TreeClassifier(nominal="multiway", pruning=None, max_depth=2).fit(X, y)
     whole, gain = tree.tree_, {}

@@ -18,6 +18,7 @@ from xent.losses._binary import binary_cross_entropy_with_logits
 from xent.losses._class import cross_entropy
 from xent.losses._heads._class import linear_cross_entropy
 from xent.losses._overrides import overridable
+from xent.losses._parallel._group import gather_rows
 from xent.losses._reduction import reduce_weighted
 from xent.losses._rows._formula import at_least_float32
 from xent.losses._rows._stats import Stats
@@ -227,10 +228,7 @@ def _of_all_processes(a: Tensor, b: Tensor, group: Any) -> tuple[Tensor, Tensor]
     if is_transformed():
         because = "torch.compile and torch.func do not see what the processes exchange"
         raise _check.cannot("Items cannot be gathered", because, "Call it outside of them.")
-    from torch.distributed.nn import functional  # a torch without distributed has none
-
-    gather: Any = functional.all_gather
-    return torch.cat(gather(a.contiguous(), group)), torch.cat(gather(b.contiguous(), group))
+    return gather_rows(a, group), gather_rows(b, group)
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ def _reporting_loss() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        what = "The processes that share the vocabulary no longer answer each other"
+        what = "The processes of the group no longer answer each other"
         raise ConnectionError(f"{what}: {error}") from error
 
 
@@ -141,6 +141,32 @@ class _Copy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
         return sum_over_group(upstream[0], ctx.group), None
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, group: Any) -> Tensor:
+        ctx.group, ctx.rows = group, len(part)
+        parts = [torch.empty_like(part) for _ in range(dist.get_world_size(group))]
+        with _reporting_loss():
+            dist.all_gather(parts, part.detach(), group=group)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Any) -> Any:
+        # Of every process: what they gather goes into losses of their own.
+        whole = copy_to_group(sum_over_group(upstream[0], ctx.group), ctx.group)
+        first = dist.get_rank(ctx.group) * ctx.rows
+        return whole[first : first + ctx.rows], None
+
+
+def gather_rows(part: Tensor, group: Any) -> Tensor:
+    """Return the rows of all processes, of which each has as many; gradients come from all.
+
+    torch's own takes ranks of the group for ranks of the world on its way back under gloo.
+    """
+    whole: Tensor = _Gather.apply(part.contiguous(), group)  # type: ignore[no-untyped-call]
+    return whole
 
 
 def sum_over_group(part: Tensor, group: Any) -> Tensor:
