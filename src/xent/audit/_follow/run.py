@@ -13,6 +13,7 @@ from xent.audit._follow.modules import Modules
 from xent.audit._follow.values import (
     Choice,
     Const,
+    Dictionary,
     Function,
     Imported,
     Instance,
@@ -220,11 +221,23 @@ class Walk:
         flat = _joined_totals(flat)
         if len(flat) > 1:
             flat = [v for v in flat if not (isinstance(v, Const) and v.value is None)]
+        dicts = [v for v in flat if isinstance(v, Dictionary)]
+        if len(dicts) == len(flat) > 1:
+            return self._either(dicts)
         if len(flat) <= 1:
             return flat[0] if flat else None
         if len(flat) > WIDEST:
             return Opaque("several")
         return Choice(tuple(flat))
+
+    def _either(self, dicts: list[Dictionary]) -> Dictionary:
+        """Return a dict that is one of several: under each key what any of them has there."""
+        items: dict[Any, Value] = {}
+        for key in dict.fromkeys(key for one in dicts for key in one.items):
+            held = self.join([one.items[key] for one in dicts if key in one.items])
+            items[key] = held or Opaque("item")
+        default = self.join([one.default for one in dicts if one.default is not None])
+        return Dictionary(items, default, dicts[0].loops)
 
     def new_loops(self, loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
         """Return the loops that were entered since."""

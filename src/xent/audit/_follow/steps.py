@@ -27,9 +27,9 @@ def follow(run: Walk, made: Class, instance: Instance, uncalled: list[Function])
     """Follow the steps of a class that a trainer drives, and what ends an epoch of them."""
     names = {member.name: member for member in uncalled}
     for part, short in STEPS_OF.items():
-        step = names.get(f"{part}_step")
+        step = names.get(f"{part}_step") or made.member(f"{part}_step")
         ends = {f"{part}_epoch_end", f"on_{part}_epoch_end", f"on_{short}_epoch_end"} & names.keys()
-        if step is None or not (ends or made.descends_from("LightningModule")):
+        if not isinstance(step, Function) or not (ends or made.descends_from("LightningModule")):
             continue
         loop = _batches(run, made, instance, short, step)
         loop.trained = part == "training"

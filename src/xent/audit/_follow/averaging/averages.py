@@ -306,7 +306,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
         return
     if term.mean_part and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))  # whatever was added to it
-    if term.scale is None or sizes.batches_of_one(loop):
+    if term.scale is None or sizes.batches_of_one(loop) or loops.nominal(loop) == Const(None):
         return
     if counted in BATCH_QUOTIENTS:
         if term.scale == 0 and not term.assumed:
@@ -334,7 +334,8 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
     elif term.nominal and counted == "batches":
         _padded(run, term, loop, divisor, place)
     elif term.scale == (1 if term.nominal else 0) and counted in ("samples", "padded"):
-        level = "warning" if term.assumed else None
+        rows = loops.made_of_rows(divisor, loops.dataset(loop.source))
+        level = "warning" if term.assumed or rows else None
         facts["over"] = f"{_where(term)}," if term.assumed else ""
         facts["supposed"] = "loss" if term.by_name else ""
         run.report("X401", place, losses=(term.place,), level=level, **facts)

@@ -231,6 +231,9 @@ def _text(node: ast.AST) -> str:
     return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
 
 
+OF_LISTS = {"torch.mean": "numpy.mean", "torch.nanmean": "numpy.mean", "torch.sum": "sum"}
+
+
 def call_external(
     run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
@@ -238,7 +241,8 @@ def call_external(
     many = entries.counted(run, name, args, node) if not options else None
     if many is not None:
         return many
-    follow = BUILTIN_CALLS.get(name)
+    listed = bool(args) and isinstance(args[0], Sequence) and args[0].total is not None
+    follow = BUILTIN_CALLS.get(OF_LISTS.get(name, name) if listed else name)
     if follow is not None:
         return follow(run, args, options, node) or Opaque(name)
     found = losses.function(run, name, args, options, node)
@@ -249,6 +253,8 @@ def call_external(
         return found
     shown.arguments(run, name, args, options, node)
     loss = unread_losses.called_so(run, name, args, options, node)
+    if loss is None and isinstance(getattr(node, "func", None), ast.Attribute):
+        loss = unread_losses.called_criterion(run, args, options, node)  # self.criterion(x, y)
     if loss is not None:
         return loss
     made = Made(name, args, options, run.place(node))

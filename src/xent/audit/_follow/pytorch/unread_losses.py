@@ -92,7 +92,8 @@ def foreign(run: Walk, made: Made, given: list[Value], node: ast.AST) -> Value |
 LOSS_NAME = re.compile(r"(\w+_)?loss", re.I)
 # Functions of other files that are losses by another word: `l2_error`, `kl_divergence`.
 SAYS_LOSS = re.compile(
-    LOSS_NAME.pattern + r"|(\w+_)?(mse|bce|nll|cross_entropy|kld|kl_div(ergence)?|l[12]_err(or)?)",
+    LOSS_NAME.pattern
+    + r"(_?\d)?|(\w+_)?(mse|bce|nll|cross_entropy|kld|kl_div(ergence)?|l[12]_err(or)?)",
     re.I,
 )
 KEPT_NAME = re.compile(LOSS_NAME.pattern + "|mean", re.I)  # by its methods that return itself
