@@ -64,12 +64,8 @@ class Observer(Rounds):
         self.entered: list[Entered] = []
         self.between = False  # a loss was computed since the last embedding
         self.steps = 0
-        self.sampled = True  # this step is looked at; of the others only what has another shape
-        self.only_counted = 0  # the next steps of the latest optimiser that are not looked at
         self.latest_optimiser: Callable[[], Optimizer | None] = lambda: None
-        self.passes = 0  # losses of this step that may still be passed over
         self.a_step = 0  # losses with a graph that a step has
-        self.of_step = 0  # that this one has had, where it is looked at
         self.latest: dict[str, tuple[torch.Size, CodeType, int]] = {}  # shape and caller of a loss
         self.printed = Printed()
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
@@ -162,6 +158,8 @@ class Observer(Rounds):
         user = of_user(frame)
         if self.round is None or self.round.made:
             self.find_loop(user)
+        if self.round is not None:
+            self.round.losses = True
         site = self.site(name, user)
         size = first.size(0) if first.dim() else 1
         site.calls = calls = site.calls + 1
@@ -218,7 +216,8 @@ class Observer(Rounds):
     def _add(self, last: Pass, size: int, weight: int, value: float | None) -> None:
         last.size, last.value = size, value
         last.latest = self.steps
-        last.partly = last.partly or (last.grad and self.steps > FIRST_CALLS)
+        late = last.grad and self.round is None and self.steps > FIRST_CALLS
+        last.partly = last.partly or late
         cell = last.cells.get((size, weight))
         if cell is None:
             cell = last.cells[size, weight] = Cell()
@@ -229,6 +228,7 @@ class Observer(Rounds):
         else:
             cell.total += value
             cell.exponentials += math.exp(value) if value < MOST_NATS else math.inf
+            cell.roots += math.sqrt(value) if value > 0 else 0.0
 
     def _begins(self, last: Pass, size: int, grad: bool) -> bool:
         """Whether a call is the first of another pass over the data."""
@@ -243,9 +243,10 @@ class Observer(Rounds):
     def _new_pass(self, site: Site, grad: bool, user: FrameType) -> Pass:
         """Begin another pass over the data."""
         one = self.round
-        if one is not None and one.made and site.last is not None and site.last.round is one:
+        tells = one is not None and one.made and (site.name != "own" or not one.losses)
+        if one is not None and tells and site.last is not None and site.last.round is one:
             one.ended = True
-            self.round = Round(made=True, loop=one.loop)
+            self.round = Round(made=True, loop=one.loop, partly=not self.sampled)
         site.last = Pass(self.round, grad, self.steps, self._callers(user.f_back))
         site.passes.append(site.last)
         if len(site.passes) > KEPT_PASSES:
@@ -364,7 +365,7 @@ class Observer(Rounds):
 
     def reduced(self, kind: str, entries: Tensor, result: Tensor, frame: FrameType) -> None:
         """Take note of a mean or a sum of all entries of a tensor."""
-        if get_ident() == self.thread:
+        if get_ident() == self.thread and not _ours(frame):
             if entries.requires_grad and entries.dim() == 2 and self.follows(entries):
                 self._unnoticed(kind, self._differences, entries, frame)
             self._unnoticed(kind, self.scalars.reduced, kind, entries, result, frame)
@@ -377,8 +378,7 @@ class Observer(Rounds):
 
     def read(self, result: Tensor, frame: FrameType) -> None:
         """Take note of a number that the script reads, and not what watches it."""
-        ours = frame.f_globals.get("__name__", "").startswith("xent.audit._run.")
-        if get_ident() == self.thread and not ours:
+        if get_ident() == self.thread and not _ours(frame):
             self._unnoticed("a number", self.scalars.read, result, frame)
 
     def backward(self, root: object, frame: FrameType) -> None:
@@ -413,7 +413,7 @@ class Observer(Rounds):
             self.optimisers[optimiser] = self.steps
             self.held |= {id(p) for group in optimiser.param_groups for p in group["params"]}
         if self.sampled:
-            self.a_step = self.of_step
+            self.a_step = self.of_step or self.a_step
             self.micro.step(closure)
             if self.modes.watched:
                 self.modes.at_step(self.steps, optimiser, self.optimisers[optimiser])
@@ -426,18 +426,26 @@ class Observer(Rounds):
         self.of_step = 0
         self.steps = steps = self.steps + 1
         one_in = ONE_STEP_IN if steps < FIRST_STEPS else LATER
-        self.sampled = steps < FIRST_CALLS or not steps % one_in
+        self.sampled = sampled = steps < FIRST_CALLS or not steps % one_in
         self.passes, self.only_counted = 0, 0
-        if not self.sampled:
+        if not sampled:
             self.passes, self.only_counted = self.a_step, one_in - steps % one_in - 1
             if self.limit is not None:
                 self.only_counted = min(self.only_counted, self.limit - steps - 1)
+        one = self.round
+        if one is not None:
+            one.trains, one.partly = True, one.partly or not sampled
         if self.limit is not None and steps >= self.limit:
             self.stop()
 
     def stop(self) -> None:
         """Check no more."""
         self.on, self.passes, self.only_counted = False, 0, 0
+
+
+def _ours(frame: FrameType) -> bool:
+    """Whether it is a watcher that asks."""
+    return bool(frame.f_globals.get("__name__", "").startswith("xent.audit._run."))
 
 
 def _counted(site: Site, target: Tensor, given: tuple[tuple[Any, ...], Mapping[str, Any]]) -> int:

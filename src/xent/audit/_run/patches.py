@@ -29,6 +29,7 @@ from xent.audit._run.own.members import Members
 from xent.audit._run.rules.reductions import ORIGINALS, SILENCE
 from xent.audit._run.sites import Round
 from xent.audit._run.torch_private import (
+    data_of,
     function_modes,
     loader_iterator,
     loader_sizes,
@@ -294,7 +295,7 @@ class Patches:
         original: Any = getattr(iterator, "__next__", None)
         if original is None:
             return
-        observer = self.observer
+        observer, watch_backward = self.observer, self._watch_backward
         rounds: dict[int, tuple[weakref.ref[Any], Round]] = {}
 
         def watched(self: Any) -> Any:
@@ -314,9 +315,10 @@ class Patches:
                     observer.round = open_rounds[-1] if open_rounds else None
                 raise
             if current is None:
-                current = Round(*loader_sizes(self))
+                current = Round(*loader_sizes(self), data=data_of(self))
                 rounds[id(self)] = weakref.ref(self), current
                 observer.begins(current, sys._getframe())
+                watch_backward(observer.sampled)
             observer.drawn(current, rows_of(batch))
             return batch
 

@@ -76,6 +76,10 @@ class Round:
     early: bool = False  # the loop was left before the loader came to its end
     made: bool = False  # no loader: a loop that makes its batches itself
     rows: int | None = None  # of the batch that was drawn last
+    data: int = 0  # id of the loader's data set
+    trains: bool = False  # a step was made in it
+    partly: bool = False  # steps of it were passed over
+    losses: bool = False  # it computed one of PyTorch's, whose sizes tell where a round begins
 
     @property
     def ragged(self) -> int:
@@ -92,6 +96,7 @@ class Cell:
     batches: int = 0
     total: float = 0.0  # of the losses
     exponentials: float = 0.0
+    roots: float = 0.0  # of those that are not negative
     unread: int = 0  # values that stayed on an accelerator
 
 
@@ -107,7 +112,7 @@ class Pass:
     size: int = 0  # of the last batch
     value: float | None = None  # its loss
     widest: int = 0
-    partly: bool = False  # some steps were passed over
+    partly: bool = False  # batches outside of rounds may have been passed over
     latest: int = 0  # steps of optimisers before its last batch
     printed: dict[Location, int] = field(default_factory=dict)  # calls of losses before each place
     shown_right: bool = False  # a number was printed that only what is right gives
@@ -118,9 +123,15 @@ class Pass:
         """Whether optimisers made steps between its batches."""
         return self.latest > self.step
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no batch was passed over: those of steps are, and they have gradients."""
+        in_part = self.grad and self.round is not None and self.round.partly
+        return not (self.partly or in_part)
+
     def told(self) -> Pass | None:
         """Return it with the batches that were passed over, which the loader tells of."""
-        if not self.partly:
+        if self.is_whole:
             return self
         of = self.round
         if of is None or of.size is None or of.samples is None:
@@ -131,7 +142,7 @@ class Pass:
             if size not in counts or len(self.sizes) < len(self.cells):
                 return None
             more = counts[size] / cell.batches
-            sums = cell.total * more, cell.exponentials * more
+            sums = cell.total * more, cell.exponentials * more, cell.roots * more
             whole.cells[size, terms] = Cell(counts[size], *sums, cell.unread)
         return whole
 

@@ -41,6 +41,11 @@ def softmax_axis() -> Callable[..., int] | None:
     return getattr(functional, "_get_softmax_dim", None)
 
 
+def data_of(iterator: Any) -> int:
+    """Return the id of the data set that a loader's iterator draws from."""
+    return id(getattr(iterator, "_dataset", None))
+
+
 def loader_sizes(iterator: Any) -> tuple[int | None, int | None, bool]:
     """Return the batch size, the samples that are drawn, and whether a smaller batch is dropped.
 

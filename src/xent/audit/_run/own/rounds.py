@@ -24,6 +24,10 @@ class Rounds:
         self.rounds: dict[tuple[int, int], tuple[Location, list[Round]]] = {}  # by their loops
         self.calls = 0  # of losses
         self.calls_before_end = -1  # of a round, the latest that ended
+        self.sampled = True  # this step is looked at; of the others only what has another shape
+        self.only_counted = 0  # the next steps of the latest optimiser that are not looked at
+        self.passes = 0  # losses of this step that may still be passed over
+        self.of_step = 0  # losses with a graph that it has had, where it is looked at
         self.codes: list[CodeType] = []  # kept, so that their ids stay their own
 
     def begins(self, one: Round, frame: FrameType) -> None:
@@ -35,12 +39,17 @@ class Rounds:
             self.codes.append(user.f_code)
             self.rounds[key] = location(user.f_code, user.f_lasti, user.f_lineno), []
         kept = self.rounds[key][1]
+        if not any(each.trains and each.data == one.data for each in kept):
+            self.sampled, self.passes = True, 0  # until a step is made: it may be an evaluation
+        one.partly = not self.sampled
+        self.of_step = self.only_counted = 0
         if len(kept) < KEPT_PASSES:
             kept.append(one)
 
     def ends(self, one: Round) -> None:
         """Take note of a loader that has no batch left."""
         one.ended = True
+        self.of_step = 0
         self.calls_before_end = self.calls + self.scalars.calls
         self.scalars.begins()
 
@@ -63,7 +72,7 @@ class Rounds:
         if self.round is None:
             loop = over_data(frame)
             if loop is not None:
-                self.round = Round(made=True, loop=loop)
+                self.round = Round(made=True, loop=loop, partly=not self.sampled)
 
     def leave_behind(self, frame: FrameType | None) -> None:
         """End a round whose loop a frame has left."""

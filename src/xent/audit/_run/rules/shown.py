@@ -216,12 +216,19 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
             "fix": "divide by the number of samples: len(loader.dataset)",
         }
         wrongs.append(Wrong("X403", by_samples / (batches * size), right, said))
+        by_size = of_batches | {"divisor": f"{samples:,} / {size:,}, which is less than there are"}
+        if samples % size:
+            wrongs.append(Wrong("X403", total * size / samples, right, by_size))
     wrongs.append(Wrong("X404", total, right, {}))
     mean = sum(cell.exponentials for *_, cell in cells) / batches
     perplexity = _perplexity(right)
     if math.isfinite(mean) and math.isfinite(perplexity):
         wrongs.append(Wrong("X405", mean, perplexity, {}))
-    for change in (_perplexity, _bits):
+    if total > 0 and len(one.sizes) > 1:
+        of_roots = of_means | {"over": ", of which roots are taken first"}
+        roots = sum(cell.roots for *_, cell in cells) / batches
+        wrongs.append(Wrong("X402", roots, _root(right), of_roots))
+    for change in (_perplexity, _bits, _root):
         rights += [change(value) for value in rights[:2]]
         first = wrongs[0]
         wrongs.append(first._replace(value=change(first.value), right=change(right)))
@@ -232,6 +239,10 @@ def _perplexity(nats: float) -> float:
     return math.exp(nats) if nats < 700 else math.inf
 
 
+def _root(squares: float) -> float:
+    return math.sqrt(max(squares, 0.0))
+
+
 def _bits(nats: float) -> float:
     return nats / math.log(2)
 
@@ -240,7 +251,7 @@ def _latest(site: Site) -> Iterator[Pass]:
     """Go over the last pass of a site with gradients and the last one without, where they ended."""
     for grad in (True, False):
         one = next((each for each in reversed(site.passes) if each.grad == grad), None)
-        if one is None or one.round is None or not one.round.ended or one.partly:
+        if one is None or one.round is None or not one.round.ended or not one.is_whole:
             continue
         if not one.round.made or _of_one_size(one):
             yield one
