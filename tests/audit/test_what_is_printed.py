@@ -22,6 +22,7 @@ from xent.audit._source import read
 WRONG = "import torch.nn.functional as F\nloss = F.nll_loss(F.softmax(z, dim=1), y)"
 NLL = "nll_loss takes log-probabilities, but gets probabilities (softmax)"
 ADVICE = "use F.cross_entropy on the logits, or F.log_softmax(logits, dim=1) in front of it"
+OF_NLL = {"loss": "nll_loss", "fix": ADVICE}
 
 
 def places(report):
@@ -35,7 +36,9 @@ def notebook(*cells):
 
 REPORT = AuditReport(
     [
-        finding("X106", "a b/ü#%.py", 3, 7, what="raw logits", seen="values from -2 to 3"),
+        finding(
+            "X106", "a b/ü#%.py", 3, 7, what="raw logits", seen="values from -2 to 3", **OF_NLL
+        ),
         finding("X104", "nb.ipynb", 2, 5, cell=4, level="warning", activation="tanh", line=9,
                 effect="they lie between -1 and 1"),
         finding("X001", "z.py", 12, 1, level="note", rules="X402, X501"),

@@ -9,7 +9,6 @@ from xent import _check
 from xent.audit._catalogue import FINDING_LEVELS
 from xent.audit._finding import Finding
 
-
 MOST_NAMED = 12  # of what was not followed, on the last line for people
 
 

@@ -16,15 +16,15 @@ from torch import tensor
 from xent.audit import Config, audit, watch
 from xent.audit._follow.loops import bare, unrolled
 from xent.audit._follow.values import Const, Made, Sequence
-from xent.audit._run import program
+from xent.audit._run import judges, program
 from xent.audit._run.frames import location
 from xent.audit._run.rules import (
     activations,
     averages,
     graph,
-    judges,
     modes,
     numerics,
+    padding,
     reductions,
     targets,
     tokens,
@@ -168,8 +168,8 @@ PAD = 0
     ],
 )
 def test_what_ends_rows_in_runs(rows, ends):
-    assert tokens._trailing(tensor(rows), -100) == ends
-    assert tokens._trailing(tensor(rows), PAD) is None
+    assert padding._trailing(tensor(rows), -100) == ends
+    assert padding._trailing(tensor(rows), PAD) is None
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_ends_rows_in_runs(rows, ends):
     ],
 )
 def test_padding_that_ends_texts(rows, times):
-    assert tokens._inside(tensor(rows), PAD) == times
+    assert padding._inside(tensor(rows), PAD) == times
 
 
 def test_how_far_targets_are_from_the_ids():

@@ -195,7 +195,7 @@ def test_the_fixture_fails_a_test(tmp_path):
 
 
 def test_an_error_inside_a_rule_is_a_line_of_the_report(monkeypatch):
-    from xent.audit._run.rules import judges
+    from xent.audit._run import judges
 
     def broken_rule(site, call):
         raise KeyError("its own fault")

@@ -254,7 +254,7 @@ def test_a_report_lies_beside_what_is_run(tmp_path, monkeypatch):
 
 
 def test_what_a_judge_fails_at_is_told_and_hides_no_other(monkeypatch):
-    from xent.audit._run.rules import judges
+    from xent.audit._run import judges
 
     def fails(site, call):
         raise KeyError("x")

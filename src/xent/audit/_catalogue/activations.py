@@ -5,6 +5,11 @@ from xent.audit._catalogue.rule import AuditRule
 _CE = "https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html"
 _BCE = "https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html"
 
+TAKES_LOGARITHMS = {  # what X106 says of a loss
+    "nll_loss": "use F.cross_entropy on the logits, or F.log_softmax(logits, dim=1) in front of it",
+    "ctc_loss": "F.log_softmax(logits, dim=2) in front of it",
+}
+
 ACTIVATIONS_RULES = (
     AuditRule(
         id="X101",
@@ -93,8 +98,8 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         name="not-log-into-nll",
         seen_by="SR",
         level="error",
-        message="nll_loss takes log-probabilities, but gets {what}",
-        fix="use F.cross_entropy on the logits, or F.log_softmax(logits, dim=1) in front of it",
+        message="{loss} takes log-probabilities, but gets {what}",
+        fix="{fix}",
         wrong="loss = F.nll_loss(torch.softmax(logits, dim=1), y)",
         right="loss = F.nll_loss(F.log_softmax(logits, dim=1), y)",
         why="`nll_loss` only picks -input[target] and averages. Of probabilities it gives -p, "

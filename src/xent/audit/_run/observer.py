@@ -21,10 +21,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from xent.audit._follow.loaded import SeenCalls
+from xent.audit._run import judges
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
 from xent.audit._run.own.rounds import KEPT_PASSES, Rounds
 from xent.audit._run.own.scalars import Scalars
-from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions, targets
+from xent.audit._run.rules import accumulation, activations, numerics, padding, reductions, targets
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.rules.shown import Printed
 from xent.audit._run.sites import (
@@ -161,7 +162,8 @@ class Observer(Rounds):
         if self.round is not None:
             self.round.losses = True
         site = self.site(name, user)
-        size = first.size(0) if first.dim() else 1
+        axis = int(name == "ctc_loss" and first.dim() > 2)  # (T, N, C)
+        size = first.size(axis) if first.dim() else 1
         site.calls = calls = site.calls + 1
         self.calls += 1
         self.between = True
@@ -200,7 +202,9 @@ class Observer(Rounds):
         if full:
             site.looked += 1
             with unseen():
-                self._look(site, LossCall(name, every, result, "", self.entered), value)
+                self._look(
+                    site, LossCall(name, every, result, "", self.entered, self.padding), value
+                )
         if self.limit is not None and not self.steps and calls - site.with_grad > self.limit:
             self.stop()
 
@@ -347,6 +351,8 @@ class Observer(Rounds):
     def _embedding(self, ids: object, padding: int | None) -> None:
         if not isinstance(ids, Tensor) or get_ident() != self.thread:
             return
+        if padding is not None:
+            self.padding.ids.add(float(padding))
         if self.between:
             self.entered = []
             self.between = False
@@ -366,15 +372,18 @@ class Observer(Rounds):
     def reduced(self, kind: str, entries: Tensor, result: Tensor, frame: FrameType) -> None:
         """Take note of a mean or a sum of all entries of a tensor."""
         if get_ident() == self.thread and not _ours(frame):
-            if entries.requires_grad and entries.dim() == 2 and self.follows(entries):
+            if entries.requires_grad and self.follows(entries):
                 self._unnoticed(kind, self._differences, entries, frame)
             self._unnoticed(kind, self.scalars.reduced, kind, entries, result, frame)
 
     def _differences(self, entries: Tensor, frame: FrameType) -> None:
         with unseen():
-            shapes = targets.crossed(entries)
+            shapes = targets.crossed(entries) if entries.dim() == 2 else None
         if shapes is not None:
             targets.broadcast_by_hand(self.site("own", frame), *shapes)
+        beyond = padding.of_entries(entries, self.padding)
+        if beyond is not None:
+            padding.tell_of_entries(self.site("own", frame), beyond)
 
     def read(self, result: Tensor, frame: FrameType) -> None:
         """Take note of a number that the script reads, and not what watches it."""

@@ -22,6 +22,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import rnn
 
 from xent._optional import torch_alone_after_fork
 from xent.audit._run.observer import Observer
@@ -117,6 +118,21 @@ def axis_watcher(observer: Observer, original: Watched) -> Watched:
     return _as(watched, original, lambda: original)
 
 
+def padding_watcher(observer: Observer, told: Callable[..., None], original: Watched) -> Watched:
+    """Return a function that hands on what it is given, and works."""
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if observer.on and not is_compiling():
+            try:
+                told(*args, **kwargs)
+            except Exception as error:
+                observer.failed(original.__name__, error)
+        return result
+
+    return _as(watched, original, lambda: original)
+
+
 def layer_watcher(observer: Observer, layer: str, original: Watched) -> Watched:
     """Return a function that tells the observer of a layer in the mode that is not the graph's."""
     names = tuple(inspect.signature(original).parameters)
@@ -203,16 +219,6 @@ _WATCHERS = tuple(
 )
 
 
-def rows_of(batch: Any, deep: int = 2) -> int | None:
-    """Return how many rows the first tensor of a batch has."""
-    if isinstance(batch, Tensor):
-        return batch.size(0) if batch.dim() else None
-    parts = batch.values() if isinstance(batch, dict) else batch
-    if deep and isinstance(batch, dict | list | tuple):
-        return next((rows for one in parts if (rows := rows_of(one, deep - 1)) is not None), None)
-    return None
-
-
 class _Warnings:
     """The module `warnings` for watched functions: a watcher's frame is no frame of the script."""
 
@@ -267,6 +273,12 @@ class Patches:
         guess = softmax_axis()
         if guess is not None:
             swaps[guess] = axis_watcher(observer, guess)
+        known = observer.padding
+        for told, original in (
+            (known.fills, rnn.pad_sequence),
+            (known.packs, rnn.pack_padded_sequence),
+        ):
+            swaps[original] = padding_watcher(observer, told, original)
         self._swap(swaps)
         self._set(functional, "warnings", _Warnings())
         self.members.put()
@@ -319,7 +331,7 @@ class Patches:
                 rounds[id(self)] = weakref.ref(self), current
                 observer.begins(current, sys._getframe())
                 watch_backward(observer.sampled)
-            observer.drawn(current, rows_of(batch))
+            observer.drawn(current, batch)
             return batch
 
         self._set(iterator, "__next__", functools.update_wrapper(watched, original))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xent.audit._run.frames import Location
 from xent.audit._run.own.loops import DataLoop
+from xent.audit._run.padding import Padding
 
 FIRST_CALLS = 20  # calls of a site that are looked at in full
 ONE_CALL_IN = 100  # and then one in so many
@@ -26,6 +27,8 @@ class LossCall:
     result: Tensor
     reduction: str
     entered: list[Entered]  # ids that entered embeddings since the loss before
+    padding: Padding = field(default_factory=Padding)
+    by_ids: bool = False  # its padding was judged by the ids that entered
 
     @property
     def output(self) -> Tensor:

@@ -6,6 +6,7 @@ import ast
 import math
 from dataclasses import dataclass
 
+from xent.audit._catalogue.activations import TAKES_LOGARITHMS
 from xent.audit._follow.averaging import entries
 from xent.audit._follow.names import plain
 from xent.audit._follow.run import Walk
@@ -77,8 +78,8 @@ TABLE = {
     "GaussianNLLLoss": TorchLoss("any"),
     "soft_margin_loss": TorchLoss("any"),
     "SoftMarginLoss": TorchLoss("any"),
-    "ctc_loss": TorchLoss("log"),
-    "CTCLoss": TorchLoss("log"),
+    "ctc_loss": TorchLoss("log for ctc"),
+    "CTCLoss": TorchLoss("log for ctc"),
 }
 
 
@@ -247,11 +248,14 @@ def _input(
     applied = output.applied
     if loss.takes == "logits":
         _logits(run, output, node)
-    elif loss.takes == "log":
+    elif loss.takes in ("log", "log for ctc"):
         # Unreduced, it picks the target's entries: focal losses take the probability so.
         if applied in ("linear", "softmax", "sigmoid") and not unreduced:
             what = {"linear": "raw logits", "softmax": "probabilities (softmax)"}
-            run.report("X106", run.place(node), what=what.get(applied, "the output of a sigmoid"))
+            said = what.get(applied, "the output of a sigmoid")
+            of = "nll_loss" if loss.takes == "log" else "ctc_loss"
+            fix = TAKES_LOGARITHMS[of]
+            run.report("X106", run.place(node), what=said, loss=of, fix=fix)
         elif applied == "log_softmax" and output.below is not None:
             _below(run, output.below)
     elif loss.takes == "probabilities":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from xent.audit._run.frames import Location, location, of_user
 from xent.audit._run.own.loops import iterating, over_data
+from xent.audit._run.padding import Padding
 from xent.audit._run.sites import Round
 
 if TYPE_CHECKING:
@@ -15,11 +18,22 @@ if TYPE_CHECKING:
 KEPT_PASSES = 32
 
 
+def rows_of(batch: Any, deep: int = 2) -> int | None:
+    """Return how many rows the first tensor of a batch has."""
+    if isinstance(batch, Tensor):
+        return batch.size(0) if batch.dim() else None
+    parts = batch.values() if isinstance(batch, dict) else batch
+    if deep and isinstance(batch, dict | list | tuple):
+        return next((rows for one in parts if (rows := rows_of(one, deep - 1)) is not None), None)
+    return None
+
+
 class Rounds:
     """The round that is worked on, and those that were."""
 
     def __init__(self, scalars: Scalars) -> None:
         self.scalars = scalars
+        self.padding = Padding()
         self.round: Round | None = None
         self.rounds: dict[tuple[int, int], tuple[Location, list[Round]]] = {}  # by their loops
         self.calls = 0  # of losses
@@ -53,9 +67,10 @@ class Rounds:
         self.calls_before_end = self.calls + self.scalars.calls
         self.scalars.begins()
 
-    def drawn(self, one: Round, rows: int | None) -> None:
+    def drawn(self, one: Round, batch: Any) -> None:
         """Take note of a batch that a loader gives."""
-        self.round, one.rows = one, rows
+        self.round, one.rows = one, rows_of(batch)
+        self.padding.drawn(batch)
         self.scalars.begins()
 
     def in_a_round(self, frame: FrameType) -> bool:

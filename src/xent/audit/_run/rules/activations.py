@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from xent.audit._catalogue.activations import TAKES_LOGARITHMS
 from xent.audit._run.rules import graph
 from xent.audit._run.sites import LossCall, Site
 
@@ -128,8 +129,25 @@ def into_nll(site: Site, call: LossCall) -> None:
         what = "raw logits" if graph.is_linear(call.output.grad_fn) else "other numbers"
     fact = site.fact("X106")
     if fact.saw(bool(what)):
-        fact.facts = {"what": what}
+        fact.facts = {"what": what, "loss": call.name, "fix": TAKES_LOGARITHMS[call.name]}
         fact.seen = fact.seen or spread(call.output)
+
+
+def into_ctc(site: Site, call: LossCall) -> None:
+    """X106: what is not a logarithm of probabilities, in a CTC loss."""
+    output = call.options.get("log_probs")
+    if not isinstance(output, Tensor) or not output.numel():
+        return
+    operation, node = graph.last_operation(output)
+    what = ""
+    if operation == "Softmax" or are_probabilities(output, output.dim() - 1):
+        what = "probabilities (softmax)"
+    elif operation != "LogSoftmax" and are_log_probabilities(output, output.dim() - 1) > 0.05:
+        what = "raw logits" if graph.is_linear(node) else "other numbers"
+    fact = site.fact("X106")
+    if fact.saw(bool(what)):
+        fact.facts = {"what": what, "loss": call.name, "fix": TAKES_LOGARITHMS[call.name]}
+        fact.seen = fact.seen or spread(output)
 
 
 def into_bce(site: Site, call: LossCall) -> None:

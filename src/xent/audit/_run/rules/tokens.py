@@ -1,12 +1,11 @@
-"""X207 and X501 to X504: token ids that entered the model, against the targets of the loss."""
+"""X207, X501 and X502: token ids that entered the model, against the targets of the loss."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from xent.audit._run.rules import graph
-from xent.audit._run.sites import Entered, LossCall, Site
+from xent.audit._run.rules import graph, padding
+from xent.audit._run.sites import LossCall, Site
 
 ALMOST_ALL = 0.99
 FEW_TOKENS = 3  # different tokens, below which equality says nothing
@@ -34,7 +33,7 @@ def shifts(site: Site, call: LossCall) -> None:
             if verdict == "right" or not time_first:
                 verdicts.setdefault(verdict, ids)
             if not time_first or verdict == "right":
-                _padding(site, call, entered, ids, target, ignored)
+                padding.of_entered(site, call, entered, ids, target, ignored)
     if "copy" in verdicts:
         rows, length = verdicts["copy"].shape
         site.squeezed |= graph.squeezed(call.output, rows, min(length, call.target.numel() // rows))
@@ -99,81 +98,3 @@ def _shift(ids: Tensor, target: Tensor, ignored: int, start: int) -> str:
 
 def _differs(ids: Tensor) -> bool:
     return distinct(ids) > 1 and len(ids) > 1
-
-
-def _padding(
-    site: Site, call: LossCall, entered: Entered, ids: Tensor, target: Tensor, ignored: int
-) -> None:
-    """X503: trailing runs of one id are targets like any other. X504: it is a token too."""
-    weight = call.options.get("weight")
-    given = _without_ignored_end(target, ignored)
-    alone = len(given) == 1
-    pad = _end_of_one(site, given, ignored) if alone else _trailing(given, ignored)
-    counted = pad is not None and call.reduction in ("mean", "sum")
-    free = counted and isinstance(weight, Tensor) and float(weight[pad]) == 0
-    last = int(ids[0, -1]) if alone else _trailing(_without_start(ids), -1)
-    embedded = pad in (entered.padding, last)
-    fact = site.fact("X503")
-    if fact.saw(counted and not free and embedded) and pad is not None:
-        share = float(_run_lengths(given, pad).sum()) / target.numel()
-        what = f"{pad} ends the rows, and the loss ignores {ignored}"
-        fact.facts = {"what": what, "fix": f"ignore_index={pad}"}
-        fact.seen = fact.seen or f"{share:.0%} of the targets are trailing {pad}"
-    if ids.shape == target.shape and ignored >= 0:
-        end, inside = site.fact("X504"), _inside(ids, ignored)
-        if end.saw(inside > 0):
-            end.seen = end.seen or f"{inside} times {ignored} stands inside the rows of a batch"
-
-
-def _inside(ids: Tensor, pad: int) -> int:
-    """Return how often what ends most rows in runs also stands inside them: it ends texts there."""
-    run = _run_lengths(ids, pad)
-    within = (ids[:, 1:-1] == pad) & (ids[:, 2:] != pad) & (ids[:, :-2] != pad)
-    if int(run.max()) < 2 or 2 * int((run > 0).sum()) < len(ids):
-        return 0
-    return int(within.sum()) if bool((within.any(1) | (run == 0)).all()) else 0
-
-
-def _without_ignored_end(target: Tensor, ignored: int) -> Tensor:
-    """Leave out the last places that are ignored in all rows, as models that shift leave one."""
-    kept = (target != ignored).any(0).nonzero()
-    return target[:, : int(kept[-1]) + 1] if len(kept) else target
-
-
-def _run_lengths(rows: Tensor, pad: int) -> Tensor:
-    """Return how many entries at the end of each row are the padding."""
-    return (rows.flip(1) == pad).long().cumprod(1).sum(1)
-
-
-def _without_start(ids: Tensor) -> Tensor:
-    """Leave out what all rows begin with: a decoder is often started by the padding."""
-    return ids[:, 1:] if len(ids) > 1 and bool((ids[:, 0] == ids[0, 0]).all()) else ids
-
-
-def _end_of_one(site: Site, row: Tensor, ignored: int) -> int | None:
-    """Return the id that ends rows that come one by one, in runs of unlike length."""
-    pad, length = int(row[0, -1]), row.size(1)
-    run = int(_run_lengths(row, pad))
-    if length < FEW_TOKENS or pad == ignored or pad < 0 or not 2 <= run < length:
-        return None
-    if int((row == pad).sum()) != run:
-        return None
-    lengths = site.ends.setdefault(pad, set())
-    lengths.add(run)
-    return pad if len(lengths) > 1 else None
-
-
-def _trailing(rows: Tensor, ignored: int) -> int | None:
-    """Return the id that ends rows in runs of unlike length and stands nowhere inside them."""
-    if len(rows) < 2 or rows.size(1) < FEW_TOKENS:
-        return None
-    pad = int(rows[:, -1].mode().values)
-    if pad == ignored or pad < 0:
-        return None
-    run = _run_lengths(rows, pad)
-    full = run == rows.size(1)
-    if int(run.max()) < 2 or distinct(torch.where(full, 0, run)) < 2:
-        return None
-    if int((run > 0).sum()) * 2 < len(rows) or int((rows == pad).sum()) != int(run.sum()):
-        return None
-    return pad

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from xent.audit._run.rules import activations, divergences, numerics, targets, tokens
+from xent.audit._run.rules import activations, divergences, numerics, padding, targets, tokens
 from xent.audit._run.sites import LossCall, Site
 
 _OF_PAIRS = (
@@ -19,18 +19,19 @@ _OF_PAIRS = (
     targets.broadcast,
     targets.layout,
     tokens.shifts,
+    padding.of_targets,
+    padding.of_values,
     numerics.signs,
     numerics.floors,
 )
+_OF_CTC = (activations.into_ctc, padding.of_ctc)
 
 
 def judge(site: Site, call: LossCall, failed: Callable[[str, Exception], None]) -> None:
     """Let every rule look at a call; a rule that fails hides no other."""
-    if not isinstance(call.options.get("input"), Tensor):
-        return
-    if not isinstance(call.options.get("target"), Tensor):
-        return
-    for rule in _OF_PAIRS:
+    pair = call.options.get("input"), call.options.get("target")
+    of_pairs = _OF_PAIRS if all(isinstance(one, Tensor) for one in pair) else ()
+    for rule in _OF_CTC if call.name == "ctc_loss" else of_pairs:
         try:
             rule(site, call)
         except Exception as error:
