@@ -15,6 +15,7 @@ from xent.audit._run.own.loops import DataLoop
 
 FIRST_CALLS = 20  # calls of a site that are looked at in full
 ONE_CALL_IN = 100  # and then one in so many
+KEPT_PASSES = 32  # of a site
 
 
 @dataclass(slots=True)

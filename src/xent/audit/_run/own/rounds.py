@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from xent.audit._run.frames import Location, location, of_user
 from xent.audit._run.own.loops import iterating, over_data
-from xent.audit._run.sites import Round
+from xent.audit._run.sites import KEPT_PASSES, Round
 
 if TYPE_CHECKING:
     from xent.audit._run.own.scalars import Scalars
-
-KEPT_PASSES = 32
 
 
 class Rounds:
