@@ -1,12 +1,14 @@
 """What a script prints, learns, draws, warns of and returns is the same, watched or not."""
 
 import io
+import json
 import re
 import subprocess
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -82,8 +84,12 @@ def test_nothing_stays_behind(tmp_path):
         name: value for name, value in vars(functional).items() if name != "__warningregistry__"
     }
     backward, hooks = torch.autograd.backward, optimizer._global_optimizer_post_hooks
+    handed = open, io.open, json.dump, torch.save, mock.CallableMixin.__call__, sys.meta_path[:]
     script = tmp_path / "train.py"
-    script.write_text(PRELUDE + "from torch.nn.functional import cross_entropy\n")
+    script.write_text(
+        PRELUDE
+        + "from torch.nn.functional import cross_entropy\nfrom json import dump\nkept = open\n"
+    )
     program.run(script, [], Config())
     after = {
         name: value for name, value in vars(functional).items() if name != "__warningregistry__"
@@ -91,6 +97,8 @@ def test_nothing_stays_behind(tmp_path):
     assert held == after
     assert torch.autograd.backward is backward
     assert not hooks
+    after = open, io.open, json.dump, torch.save, mock.CallableMixin.__call__, sys.meta_path
+    assert handed == after
 
 
 SEEN_OUTSIDE = """

@@ -23,13 +23,13 @@ from torch.optim import Optimizer
 from xent.audit._follow.loaded import SeenCalls
 from xent.audit._run import judges
 from xent.audit._run.frames import Location, is_users, location, locations, of_user
-from xent.audit._run.own.rounds import KEPT_PASSES, Rounds
+from xent.audit._run.outlets.listener import Listener
 from xent.audit._run.own.scalars import Scalars
 from xent.audit._run.rules import accumulation, activations, numerics, padding, reductions, targets
 from xent.audit._run.rules.modes import Modes
-from xent.audit._run.rules.shown import Printed
 from xent.audit._run.sites import (
     FIRST_CALLS,
+    KEPT_PASSES,
     ONE_CALL_IN,
     Cell,
     Entered,
@@ -38,12 +38,7 @@ from xent.audit._run.sites import (
     Round,
     Site,
 )
-from xent.audit._run.torch_private import (
-    dispatch_modes,
-    function_modes,
-    is_transformed,
-    unseen,
-)
+from xent.audit._run.torch_private import is_transformed, unseen
 
 KEPT_WAYS, DEEPEST = 256, 32  # ways that calls lead to a loss, and calls of one
 ONE_STEP_IN, LATER = 25, 100  # after the first twenty, and after the first thousand
@@ -52,23 +47,18 @@ MOST_NATS = 700.0  # exp of more is no number
 PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
 
 
-class Observer(Rounds):
+class Observer(Listener):
     """The state of one run that is watched; it follows the thread that made it."""
 
     def __init__(self, steps: int | None = None) -> None:
         super().__init__(Scalars(self))
-        self.on = True
         self.limit = steps
-        self.thread = get_ident()
-        self.sites: dict[tuple[int, int], Site] = {}
-        self.not_followed: dict[str, None] = {}
         self.entered: list[Entered] = []
         self.between = False  # a loss was computed since the last embedding
         self.steps = 0
         self.latest_optimiser: Callable[[], Optimizer | None] = lambda: None
         self.a_step = 0  # losses with a graph that a step has
         self.latest: dict[str, tuple[torch.Size, CodeType, int]] = {}  # shape and caller of a loss
-        self.printed = Printed()
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
         self.optimisers: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()  # its first step
         self.modes = Modes()
@@ -79,14 +69,6 @@ class Observer(Rounds):
         ] = {}  # calls that lead to
 
     # ------------------------------------------------------------------ what cannot be seen
-
-    def missed(self, what: str) -> None:
-        """Note what is not followed."""
-        self.not_followed[what] = None
-
-    def failed(self, where: str, error: Exception) -> None:
-        """Note a fault of xent's own; the script goes on."""
-        self.missed(f"{where} (xent failed: {type(error).__name__}: {error})")
 
     def follows(self, tensor: Tensor) -> bool:
         """Whether what is done with a tensor can be followed."""
@@ -115,18 +97,7 @@ class Observer(Rounds):
         frame: FrameType,
     ) -> None:
         """Take note of a call of a loss that returned."""
-        self._unnoticed(name, self._loss, name, names, given, result, frame)
-
-    def _unnoticed(self, where: str, work: Callable[..., None], *facts: Any) -> None:
-        """Do the work of a watcher: no mode of the script sees it, and no error leaves it."""
-        try:
-            if function_modes() or dispatch_modes():
-                with unseen():
-                    work(*facts)
-            else:
-                work(*facts)
-        except Exception as error:
-            self.failed(where, error)
+        self.unnoticed(name, self._loss, name, names, given, result, frame)
 
     def site(self, name: str, frame: FrameType) -> Site:
         """Return the site that a frame is at."""
@@ -246,6 +217,7 @@ class Observer(Rounds):
 
     def _new_pass(self, site: Site, grad: bool, user: FrameType) -> Pass:
         """Begin another pass over the data."""
+        self.unnoticed("sinks", self.at_a_pass)
         one = self.round
         tells = one is not None and one.made and (site.name != "own" or not one.losses)
         if one is not None and tells and site.last is not None and site.last.round is one:
@@ -314,7 +286,7 @@ class Observer(Rounds):
         self, name: str, options: Mapping[str, Any], error: BaseException, frame: FrameType
     ) -> None:
         """Take note of a call of a loss that raised."""
-        self._unnoticed(name, self._refused, name, options, error, frame)
+        self.unnoticed(name, self._refused, name, options, error, frame)
 
     def _refused(
         self, name: str, options: Mapping[str, Any], error: BaseException, frame: FrameType
@@ -324,29 +296,11 @@ class Observer(Rounds):
         with unseen():
             judges.refused(site, name, options, error)
 
-    # ------------------------------------------------------------------ what is printed
-
-    def line(self, text: str, frame: FrameType) -> None:
-        """Take note of a line that is printed; only what comes after a pass is looked at."""
-        if not self.on or get_ident() != self.thread:
-            return
-        self.leave_behind(frame)
-        if self.calls + self.scalars.calls == self.calls_before_end:
-            self._unnoticed("what is printed", self._line, text, frame)
-
-    def _line(self, text: str, frame: FrameType) -> None:
-        user = of_user(frame)
-        while user.f_code.co_name == "write" and user.f_back is not None:
-            user = of_user(user.f_back)  # a stream of the script's own
-        place = location(user.f_code, user.f_lasti, user.f_lineno)
-        sites = [*self.sites.values(), *self.scalars.losses()]
-        self.printed.line(text, place, sites, self.calls_before_end)
-
     # ------------------------------------------------------------------ the rest of a step
 
     def embedding(self, ids: object, padding: int | None) -> None:
         """Take note of token ids."""
-        self._unnoticed("embedding", self._embedding, ids, padding)
+        self.unnoticed("embedding", self._embedding, ids, padding)
 
     def _embedding(self, ids: object, padding: int | None) -> None:
         if not isinstance(ids, Tensor) or get_ident() != self.thread:
@@ -367,14 +321,14 @@ class Observer(Rounds):
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
         """Take note of a layer in the mode that is not the graph's, or in evaluation."""
         if get_ident() == self.thread and (self.sampled or not graph):
-            self._unnoticed(name, self.modes.layer, name, training, graph, frame)
+            self.unnoticed(name, self.modes.layer, name, training, graph, frame)
 
     def reduced(self, kind: str, entries: Tensor, result: Tensor, frame: FrameType) -> None:
         """Take note of a mean or a sum of all entries of a tensor."""
         if get_ident() == self.thread and not _ours(frame):
             if entries.requires_grad and self.follows(entries):
-                self._unnoticed(kind, self._differences, entries, frame)
-            self._unnoticed(kind, self.scalars.reduced, kind, entries, result, frame)
+                self.unnoticed(kind, self._differences, entries, frame)
+            self.unnoticed(kind, self.scalars.reduced, kind, entries, result, frame)
 
     def _differences(self, entries: Tensor, frame: FrameType) -> None:
         with unseen():
@@ -388,12 +342,12 @@ class Observer(Rounds):
     def read(self, result: Tensor, frame: FrameType) -> None:
         """Take note of a number that the script reads, and not what watches it."""
         if get_ident() == self.thread and not _ours(frame):
-            self._unnoticed("a number", self.scalars.read, result, frame)
+            self.unnoticed("a number", self.scalars.read, result, frame)
 
     def backward(self, root: object, frame: FrameType) -> None:
         """Take note of a backward pass that begins."""
         if self.sampled:
-            self._unnoticed("backward", self._backward, root, frame)
+            self.unnoticed("backward", self._backward, root, frame)
 
     def _backward(self, root: object, frame: FrameType) -> None:
         if not isinstance(root, Tensor) or not self.follows(root):

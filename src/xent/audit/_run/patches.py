@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import os
 import sys
 import warnings
@@ -16,7 +15,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -26,6 +24,8 @@ from torch.nn.utils import rnn
 
 from xent._optional import torch_alone_after_fork
 from xent.audit._run.observer import Observer
+from xent.audit._run.outlets.sinks import Sinks
+from xent.audit._run.outlets.streams import Streams
 from xent.audit._run.own.members import Members
 from xent.audit._run.rules.reductions import ORIGINALS, SILENCE
 from xent.audit._run.sites import Round
@@ -49,7 +49,6 @@ DROPOUTS = (
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"),
     "feature_alpha_dropout",
 )
-MOST_PARTS = 1000  # of a line
 Watched = Callable[..., Any]
 is_compiling = torch.compiler.is_compiling
 is_dynamo_compiling = torch.compiler.is_dynamo_compiling
@@ -167,44 +166,6 @@ def backward_watcher(observer: Observer, original: Watched) -> Watched:
     return _as(watched, original, lambda: original)
 
 
-def line_watcher(told: Callable[[str, FrameType], None], write: Watched) -> Watched:
-    """Return a stream's ``write`` that hands on each line when it ends."""
-    parts: list[str] = []
-
-    def watched(*args: Any) -> Any:
-        written = write(*args)
-        text = args[0]
-        if isinstance(text, str):
-            if len(parts) < MOST_PARTS:
-                parts.append(text)
-            if "\n" in text or "\r" in text:
-                line = "".join(parts)
-                parts.clear()
-                told(line, sys._getframe(1))
-        return written
-
-    return watched
-
-
-def record_watcher(told: Callable[[str, FrameType], None], original: Watched) -> Watched:
-    """Return a `Logger.callHandlers` that hands on what goes to files alone."""
-
-    def watched(logger: logging.Logger, record: logging.LogRecord) -> None:
-        original(logger, record)
-        handlers, one = [], cast(Any, logger)
-        while one is not None:
-            handlers += [each for each in one.handlers if each.level <= record.levelno]
-            one = one.parent if one.propagate else None
-        if handlers and all(isinstance(each, logging.FileHandler) for each in handlers):
-            try:
-                text = record.getMessage()
-            except Exception:
-                return  # the handlers have said so
-            told(text, sys._getframe(1))
-
-    return functools.update_wrapper(watched, original)
-
-
 def _as(watched: Watched, original: Watched, scripted: Callable[[], Watched]) -> Watched:
     functools.update_wrapper(watched, original)
     watched.__prepare_scriptable__ = scripted  # type: ignore[attr-defined]
@@ -253,8 +214,8 @@ class Patches:
         self.observer = observer
         self.places: list[tuple[Any, str, Any, Any]] = []
         self.handles: list[Any] = []
-        self.streams: list[tuple[Any, Watched]] = []
         self.members = Members(observer)
+        self.streams, self.sinks = Streams(observer), Sinks(observer)
 
     def put(self) -> None:
         """Set every watcher, wherever a loaded module holds the function."""
@@ -285,7 +246,8 @@ class Patches:
         self._watch_loaders()
         self._watch_optimisers()
         self._watch_processes()
-        self._watch_streams()
+        self.streams.put()
+        self.sinks.put()
         _WATCHING.append(observer)
 
     def _swap(self, swaps: dict[Watched, Watched]) -> None:
@@ -388,26 +350,14 @@ class Patches:
 
         self._set(BaseProcess, "start", functools.update_wrapper(watched, original))
 
-    def _watch_streams(self) -> None:
-        """Look at what is printed: only the stream's own attribute changes, not its type."""
-        for stream in (sys.stdout, sys.stderr):
-            if "write" not in getattr(stream, "__dict__", {"write": None}):
-                watcher = line_watcher(self.observer.line, stream.write)
-                stream.__dict__["write"] = watcher
-                self.streams.append((stream, watcher))
-        call = logging.Logger.callHandlers
-        self._set(logging.Logger, "callHandlers", record_watcher(self.observer.line, call))
-
     def take_away(self) -> None:
         """Put everything back, in modules that were imported since as well."""
         if self.observer in _WATCHING:
             _WATCHING.remove(self.observer)
         for handle in self.handles:
             handle.remove()
-        for stream, watcher in self.streams:
-            if stream.__dict__.get("write") is watcher:
-                del stream.write
-        back = self.members.take_away()
+        self.streams.take_away()
+        back = self.members.take_away() | self.sinks.take_away()
         back |= {id(new): old for _, _, old, new in self.places if callable(new)}
         for holder, name, old, new in reversed(self.places):
             if holder.__dict__.get(name) is new:
@@ -420,7 +370,6 @@ class Patches:
                         names[name] = back[id(value)]
         self.places.clear()
         self.handles.clear()
-        self.streams.clear()
         torch_alone_after_fork()  # what was watched has left threads that a child would wait for
 
 

@@ -12,11 +12,10 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from xent import _check
 from xent._signals import ENDING_SIGNALS, end
@@ -24,12 +23,13 @@ from xent.audit._audit import ScriptsRead, reading
 from xent.audit._config import Config
 from xent.audit._follow.loaded import driven
 from xent.audit._report import AuditReport
+from xent.audit._run.loading import UNBLAMED, AfterLoading
 
 if TYPE_CHECKING:
     from xent.audit._run.observer import Observer
     from xent.audit._run.patches import Patches
 
-OWN_FILES = str(Path(__file__).parent)
+OWN_FILES = str(Path(__file__).parent), UNBLAMED
 
 
 @dataclass
@@ -223,45 +223,6 @@ def interrupt() -> None:
 # ---------------------------------------------------------------------- when PyTorch is loaded
 
 
-class _AfterTorch(MetaPathFinder):
-    """Finds PyTorch where Python does, and calls back when it was loaded."""
-
-    def __init__(self, then: Callable[[], None]) -> None:
-        self.then = then
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Find nothing but PyTorch."""
-        if fullname != "torch":
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = cast(Any, _Once(spec.loader, self))
-        return spec
-
-
-class _Once(Loader):
-    """A loader that says when it is done."""
-
-    def __init__(self, loader: Any, finder: _AfterTorch) -> None:
-        self.loader, self.finder = loader, finder
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Leave it to Python's."""
-        return cast("ModuleType | None", self.loader.create_module(spec))
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Load, and leave no trace."""
-        module.__loader__ = self.loader
-        if module.__spec__ is not None:
-            module.__spec__.loader = self.loader
-        self.loader.exec_module(module)
-        if self.finder in sys.meta_path:
-            sys.meta_path.remove(self.finder)
-        self.finder.then()
-
-
 @contextmanager
 def _loads(then: Callable[[], None]) -> Iterator[None]:
     """Call back when PyTorch is loaded, at once if it is."""
@@ -269,7 +230,7 @@ def _loads(then: Callable[[], None]) -> Iterator[None]:
         then()
         yield
         return
-    finder = _AfterTorch(then)
+    finder = AfterLoading({"torch"}, then)
     sys.meta_path.insert(0, finder)
     try:
         yield

@@ -16,6 +16,7 @@ from xent.audit._run.padding import Padding
 
 FIRST_CALLS = 20  # calls of a site that are looked at in full
 ONE_CALL_IN = 100  # and then one in so many
+KEPT_PASSES = 32  # of a site
 
 
 @dataclass(slots=True)

@@ -10,12 +10,10 @@ from torch import Tensor
 from xent.audit._run.frames import Location, location, of_user
 from xent.audit._run.own.loops import iterating, over_data
 from xent.audit._run.padding import Padding
-from xent.audit._run.sites import Round
+from xent.audit._run.sites import KEPT_PASSES, Round
 
 if TYPE_CHECKING:
     from xent.audit._run.own.scalars import Scalars
-
-KEPT_PASSES = 32
 
 
 def rows_of(batch: Any, deep: int = 2) -> int | None:

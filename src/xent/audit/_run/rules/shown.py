@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from xent.audit._run.frames import Location
 from xent.audit._run.rules.averages import apart, sizes
-from xent.audit._run.sites import Pass, Site
+from xent.audit._run.sites import KEPT_PASSES, Pass, Site
 
 PRINTED_NUMBER = re.compile(r"(?<![\w.])-?\d+\.(\d+)(?:e([-+]?\d+))?(?!\w|\.\d)")
 OF_A_LOSS = re.compile(
@@ -33,6 +33,8 @@ OF_A_SUM = re.compile(r"sum|total|running", re.IGNORECASE)
 OF_FLOAT32 = 2e-6  # how far off a sum of a few numbers may be, relatively
 MOST_CHANCE = 3e-4  # that the digits agree by chance, in all passes
 MOST_LINES = 100  # of one place
+FEWEST_DIGITS = 3  # of what is handed over as a number: others are counts, shares and settings
+Kind = tuple[object, ...]
 
 
 class Wrong(NamedTuple):
@@ -71,7 +73,8 @@ class Printed:
     """The numbers that a run has printed after its passes, by their places."""
 
     numbers: dict[tuple[object, ...], Shown] = field(default_factory=dict)
-    latest: dict[Location, tuple[int, int]] = field(default_factory=dict)
+    latest: dict[Location, tuple[int, int, str]] = field(default_factory=dict)
+    histories: dict[tuple[Location, str], tuple[int, float]] = field(default_factory=dict)
     lines: Counter[Location] = field(default_factory=Counter)
     right: set[Location] = field(default_factory=set)  # where only what is right was printed
 
@@ -83,45 +86,95 @@ class Printed:
         self.lines[place] += 1
         if self.lines[place] > MOST_LINES or not _of_a_loss(text, place):
             return
-        numbers, before = [], 0
+        numbers, words, before = [], "", 0
         for found in PRINTED_NUMBER.finditer(text):
             label, before = text[before : found.start()], found.end()
+            words += label
             average = OF_AN_AVERAGE.search(label)
             called = average[0] if average is not None and not OF_A_SUM.search(label) else ""
             numbers.append(Number(float(found[0]), _reach(found), _names_a_loss(label), called))
         if len(numbers) == 1 and not numbers[0].average:
             numbers = [numbers[0]._replace(average=_average(text, place))]
-        since, first = self.latest.get(place, (calls, 0))
+        since, first, said = self.latest.get(place, (calls, 0, ""))
         first = first if since == calls else 0
-        self.latest[place] = calls, first + len(numbers)
+        self.latest[place] = calls, first + len(numbers), words
         compared = []
         for site in sites if numbers else ():
-            if len(site.reductions) == 1 and site.reductions.keys() <= {"mean", "sum"}:
-                for one in _latest(site):
-                    if one.printed.setdefault(place, calls) == calls:  # and not an older pass
-                        compared.append((site, one, *averages(one, "sum" in site.reductions)))
-        rights = [value for *_, right, _ in compared for value in right]
-        for each in compared:
-            self._compare(numbers, first, place, rights, *each)
+            for kind, passes in _kinds(site).items():
+                one = passes[-1]
+                if _over(one) and one.printed.setdefault(place, calls) == calls:  # no older pass
+                    compared.append((site, kind, one))
+        row = first > 0 and words == said  # one of many alike, as those of batches
+        self._compare(list(enumerate(numbers, first)), place, compared, row)
+
+    def series(
+        self, label: str, length: int, latest: list[float], place: Location, sites: Iterable[Site]
+    ) -> None:
+        """Compare a history with the passes: its last number with the last pass, and so on.
+
+        Only what came since the same history was handed over is compared.
+        """
+        self.lines[place] += 1
+        if self.lines[place] > MOST_LINES or not latest or not _of_a_loss(label, place):
+            return
+        known, last = self.histories.get((place, label), (0, math.nan))
+        self.histories[place, label] = length, latest[-1]
+        new = length - known
+        if not 0 <= new < len(latest) or latest[-1 - new] != last:
+            new = length
+        named, average = _names_a_loss(label), OF_AN_AVERAGE.search(label)
+        called = average[0] if average is not None and not OF_A_SUM.search(label) else ""
+        every = [
+            (site, kind, passes)
+            for site in sites
+            for kind, passes in _kinds(site).items()
+            if length <= len(passes) or len(site.passes) == KEPT_PASSES
+        ]
+        for back in range(1, min(new, len(latest)) + 1):
+            digits = PRINTED_NUMBER.fullmatch(repr(latest[-back]))
+            if digits is not None and len(digits[1]) >= FEWEST_DIGITS:
+                number = Number(latest[-back], _reach(digits), named, called)
+                passes = [
+                    (site, kind, of[-back])
+                    for site, kind, of in every
+                    if back <= len(of) and _over(of[-back])
+                ]
+                self._compare([(label, number)], place, passes, row=False)
 
     def _compare(
         self,
-        numbers: list[Number],
-        first: int,
+        numbers: list[tuple[object, Number]],
         place: Location,
+        passes: list[tuple[Site, Kind, Pass]],
+        row: bool,
+    ) -> None:
+        compared = [
+            (site, kind, one, *averages(one, "sum" in site.reductions))
+            for site, kind, one in passes
+        ]
+        right_of_any = [value for *_, rights, _ in compared for value in rights]
+        for each in compared:
+            self._compare_with(numbers, place, row, right_of_any, *each)
+
+    def _compare_with(
+        self,
+        numbers: list[tuple[object, Number]],
+        place: Location,
+        row: bool,
         right_of_any: list[float],
         site: Site,
+        kind: Kind,
         one: Pass,
         rights: list[float],
         wrongs: list[Wrong],
     ) -> None:
-        for at, (value, reach, named, average) in enumerate(numbers, first):
+        for at, (value, reach, named, average) in numbers:
             if not site.named and not named:
                 continue  # its neighbour on the line is called a loss, and it is not
             told = [
                 (which, wrong)
                 for which, wrong in enumerate(wrongs)
-                if all(abs(wrong.value - right) > 3 * reach for right in rights)
+                if all(abs(wrong.value - right) > 3 * reach for right in right_of_any)
             ]
             if any(abs(value - right) <= reach for right in rights):
                 if told:
@@ -134,14 +187,16 @@ class Printed:
                     continue  # the model changes meanwhile: it is what one shows
                 if wrong.rule == "X404" and not average:
                     continue  # it says that it is a sum, or nothing
+                if wrong.rule == "X406" and row:
+                    continue
                 shown = self.numbers.setdefault(
-                    (place, at, id(site), one.grad, which), Shown(place, site)
+                    (place, at, id(site), kind, which), Shown(place, site)
                 )
                 shown.told += 1
                 if abs(value - wrong.value) <= reach and not right:
                     one.shown_wrong = True
                     shown.found += 1
-                    shown.chance *= min(1.0, 2 * reach / abs(value))
+                    shown.chance *= min(1.0, 2 * reach / abs(value)) if value else 1.0
                     pair = apart(wrong.value, wrong.right)
                     shown.wrong = wrong
                     if wrong.rule == "X404":
@@ -152,7 +207,7 @@ class Printed:
         """Go over the numbers that are wrong in every pass, one of each line and site."""
         lines = set()
         for shown in self.numbers.values():
-            line = shown.place, id(shown.site)
+            line = shown.place.file, shown.place.line, id(shown.site)
             sure = 0 < shown.told == shown.found and shown.chance <= MOST_CHANCE
             if sure and shown.wrong is not None and line not in lines:
                 lines.add(line)
@@ -247,14 +302,21 @@ def _bits(nats: float) -> float:
     return nats / math.log(2)
 
 
-def _latest(site: Site) -> Iterator[Pass]:
-    """Go over the last pass of a site with gradients and the last one without, where they ended."""
-    for grad in (True, False):
-        one = next((each for each in reversed(site.passes) if each.grad == grad), None)
-        if one is None or one.round is None or not one.round.ended or not one.is_whole:
-            continue
-        if not one.round.made or _of_one_size(one):
-            yield one
+def _kinds(site: Site) -> dict[Kind, list[Pass]]:
+    """Return a site's passes by what they were for: training or not, whose calls, which loader."""
+    found: dict[Kind, list[Pass]] = {}
+    if len(site.reductions) == 1 and site.reductions.keys() <= {"mean", "sum"}:
+        for one in site.passes:
+            of = (one.round.size, one.round.samples) if one.round is not None else ()
+            found.setdefault((one.grad, one.callers, *of), []).append(one)
+    return found
+
+
+def _over(one: Pass) -> bool:
+    """Whether a pass has come to its end, and was seen in full."""
+    if one.round is None or not one.round.ended or not one.is_whole:
+        return False
+    return not one.round.made or _of_one_size(one)
 
 
 def _of_one_size(one: Pass) -> bool:
