@@ -1,6 +1,8 @@
 """`xent calibrate`: fitted on one file, used on another, and read by the other commands."""
 
 import json
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -141,3 +143,35 @@ def test_what_other_columns_say_of_the_old_model_goes(tmp_path):
     said = found.column("prediction").to_pylist()
     assert said == np.array(list("a猫c"))[mended.argmax(axis=1)].tolist()
     assert said != columns["prediction"].tolist()
+
+
+@pytest.mark.parametrize("method", ["temperature", "platt", "isotonic"])
+@pytest.mark.parametrize("impossible", [0, 1, 3])
+def test_rows_whose_class_was_given_0_are_no_part_of_what_is_told(tmp_path, method, impossible):
+    """The mean is of the others, and so many are named."""
+    values, truth = write(tmp_path / "fit.csv")
+    names = ["a", "猫", "c"]
+    values = values.copy()
+    for row in range(impossible):
+        values[row] = 0.5
+        values[row, names.index(truth[row])] = 0.0
+    columns = {f"p_{name}": values[:, i] for i, name in enumerate(names)}
+    _table.write(tmp_path / "fit.csv", {"truth": truth, **columns})
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        said = run(
+            tmp_path / "fit.csv", "--target", "truth", "--method", method,
+            "--model", tmp_path / "c.xent", "--base", "e",
+        )  # fmt: skip
+    doubts = [str(doubt.message).split(":")[0] for doubt in doubts]
+    named = f"{impossible} row{'s' * (impossible > 1)} had a true class of probability 0, which no "
+    assert all(doubt.startswith(named) for doubt in doubts)
+    assert len(doubts) == (impossible > 0 and method != "isotonic")
+    first, second = said.splitlines()
+    assert f"fitted on 200 rows: {tmp_path / 'c.xent'}" in first
+    rest = values[np.arange(200), [names.index(t) for t in truth]][impossible:]
+    these = (
+        "these" if not impossible else f"the {200 - impossible} whose class was given more than 0"
+    )
+    found = re.fullmatch(rf"(\d\.\d{{4}}) nats a row on {these}; (\d\.\d{{4}}) without it", second)
+    assert float(found[2]) == pytest.approx(-np.log(rest).mean(), abs=5.1e-5)

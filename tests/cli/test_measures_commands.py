@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import warnings
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -384,3 +386,41 @@ def test_rank_by_neighbours_takes_numbers_that_repeat(tmp_path):
     assert abs(found["petal width (cm)"]["score"] - 0.9825) < 0.02  # scikit-learn
     assert found["petal width (cm)"]["noise"] is True
     assert json.loads(xent(*asked, "--seed", "1").stdout) != json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("levels", [49, 50, 51, 60])
+@pytest.mark.parametrize("more", [[], ["--permutations", "3"]])
+def test_more_than_fifty_levels_that_come_first_are_doubted(tmp_path, levels, more):
+    luck = np.random.default_rng(0)
+    code = np.arange(240) % levels
+    columns = {
+        "code": [f"c{c}" for c in code],
+        "coin": [f"k{c}" for c in luck.integers(2, size=240)],
+    }
+    _table.write(tmp_path / "t.csv", {**columns, "y": [f"y{c}" for c in code % 2]})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        done = xent("rank", tmp_path / "t.csv", "--target", "y", *more)
+    assert done.stdout.splitlines()[2].split()[0] == "code"
+    said = [str(w.message) for w in caught if "comes first" in str(w.message)]
+    assert [f"'code' comes first with {levels} levels" in s for s in said] == (
+        [True] if levels > 50 and not more else []
+    )
+
+
+@pytest.mark.parametrize("length", [29, 30, 31, 45])
+@pytest.mark.parametrize("command", ["rank", "drift"])
+def test_names_of_thirty_letters_are_whole_and_longer_ones_are_as_long(tmp_path, length, command):
+    """Cut in the middle, with a sign: the first and the last letters are seen."""
+    name = "".join(chr(65 + i % 26) for i in range(length))
+    _table.write(tmp_path / "t.csv", {name: list("aabbab"), "y": [0, 0, 1, 1, 0, 1]})
+    more = ["--target", "y"] if command == "rank" else [tmp_path / "t.csv", "--columns", name]
+    shown = xent(command, tmp_path / "t.csv", *more).stdout.splitlines()[2].split()[0]
+    if length <= 30:
+        assert shown == name
+    else:
+        first, last = shown.split("…")
+        assert len(shown) == 30
+        assert name.startswith(first)
+        assert name.endswith(last)
+        assert min(len(first), len(last)) >= 12

@@ -195,3 +195,35 @@ def test_sums_of_infinite_answers_and_numbers_that_are_none(dtype):
         f(x, t, own.index_fill(0, torch.tensor([400]), inf))
     huge = torch.full((600,), 3e38, dtype=dtype)
     assert f(huge, never, reduction="mean").item() == pytest.approx(3e38, rel=1e-6)
+
+
+def loss_of_halves(kind, x, reduction):
+    """A loss of logits in half precision, whose gradient is rounded to them."""
+    rows, classes = x.shape[:2]
+    y, p = torch.zeros(rows, *x.shape[2:]).long(), torch.full(x.shape, 1 / classes)
+    calls = {
+        "classes": lambda: L.cross_entropy(x, y, reduction=reduction),
+        "smoothed": lambda: L.cross_entropy(x, y, label_smoothing=0.1, reduction=reduction),
+        "shares": lambda: L.cross_entropy(x, p, reduction=reduction),
+        "answers": lambda: L.binary_cross_entropy_with_logits(x, p, reduction=reduction),
+        "weighed": lambda: L.binary_cross_entropy_with_logits(x, p, 2 * p, reduction=reduction),
+        "focal": lambda: L.focal_loss(x, y, reduction=reduction),
+    }
+    return calls[kind]()
+
+
+@pytest.mark.parametrize("bits", [0x7FFFFFFF, -1, 0x7FC00001, 0x7F800001])
+@pytest.mark.parametrize("kind", ["classes", "smoothed", "shares", "answers", "weighed", "focal"])
+def test_a_nan_of_any_bits_stays_one_where_it_is_rounded_to_bfloat16(kind, bits):
+    """Rounded as a number, one whose bits are all set would be -0, and one with a low bit infinite."""
+    odd = torch.from_numpy(np.array([bits], np.int32)).view(torch.float32)
+    for shape in ((2, 4), (3, 64), (5, 1024), (2, 4, 16, 16)):
+        for reduction in ("none", "mean"):
+            x = normal(*shape).bfloat16().requires_grad_()
+            loss = loss_of_halves(kind, x, reduction)
+            # Of the first row alone where each has a gradient of its own.
+            upstream = torch.ones_like(loss)
+            upstream.view(-1)[: max(1, loss.numel() // len(x))] = odd
+            loss.backward(upstream)
+            assert x.grad[0].isnan().all(), (shape, reduction)
+            assert x.grad[1:].isnan().all() if reduction == "mean" else x.grad[1:].isfinite().all()

@@ -1,8 +1,10 @@
 """Where training's rules begin and end: shares, folds, buffers, logits of 0, numbers of rows."""
 
+import math
 import struct
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from xent.training._checkpoint import FORMAT, VERSION, Checkpoint
 from xent.training._data.idx import read_idx
 from xent.training._fit.dense import read_dense
 from xent.training._fit.plan import Plan, read_device
-from xent.training._fit.record import label_scores
+from xent.training._fit.record import EpochRecord, label_scores, named_scores
 from xent.training._loop import first_layers
 from xent.training._objectives import objective_of
 from xent.training._split import fold_of_rows, hold_out
@@ -303,3 +305,29 @@ def test_so_many_levels_have_a_feature_of_their_own(most):
         assert found[0].tolist() == found[2].tolist() == [0.0] * len(kept) + [1.0]
     else:  # a new name gets the average of the training rows
         np.testing.assert_allclose(found[2], [2 / 7, 2 / 7, 3 / 7])
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+@pytest.mark.parametrize(
+    "costs",
+    [
+        [3.0, 1.0, 2.0, 1.0, 0.5], [math.nan, 2.0, 1.0, math.nan, 3.0], [math.nan] * 4,
+        [2.0, math.nan, math.nan, 1.0], [math.nan, math.nan, 1.0], [1.0, 1.0, 1.0, 1.0],
+    ],
+)  # fmt: skip
+def test_an_epoch_that_is_no_number_is_never_the_best(costs, patience):
+    """The first of the lowest is, and from it on so many epochs may pass."""
+    measured = iter(costs)
+    held = SimpleNamespace(measure=lambda layers, objective: named_scores(next(measured), 0.5))
+    record = EpochRecord(
+        SimpleNamespace(history={}, best=None), held, SimpleNamespace(smoothing=None), patience,
+        None, np.random.RandomState(0), lambda *said: None,
+    )  # fmt: skip
+    best, lowest = 1, math.inf
+    for epoch, cost in enumerate(costs, 1):
+        record.add([f"network {epoch}"], {}, 1.0, 1.0)
+        if cost < lowest:
+            best, lowest = epoch, cost
+        assert record.best_epoch == best
+        assert record.best == [f"network {best}"]
+        assert record.stopped == (epoch - best >= patience)

@@ -89,6 +89,27 @@ def test_refusals(run, arguments, said):
     assert said in str(done.exception)
 
 
+@pytest.mark.parametrize("where", ["", "deep"])
+def test_settings_are_those_of_the_scripts_folder(run, tmp_path, where):
+    """Wherever it is run from; what is typed goes before them, one by one."""
+    folder = tmp_path / "project" / where
+    folder.mkdir(parents=True)
+    (folder / "train.py").write_text(SCRIPT)
+    script = str(folder / "train.py")
+    settings = '[tool.xent.audit]\nignore = ["X1"]\nfail-on = "never"\n'
+    (tmp_path / "project" / "pyproject.toml").write_text(settings)
+    (tmp_path / "pyproject.toml").write_text('[tool.xent.audit]\nselect = ["X4"]\n')
+    done = run(script)
+    assert (done.exit_code, "X101" in done.stderr) == (0, False)
+    done = run("--ignore", "X2", script)  # in place of those of the file
+    assert (done.exit_code, "X101" in done.stderr) == (0, True)
+    done = run("--ignore", "X2", "--fail-on", "warning", script)
+    assert (done.exit_code, "X101" in done.stderr) == (1, True)
+    done = run("--select", "X1", script)
+    assert (done.exit_code, "X101" in done.stderr) == (0, False)
+    assert run("train.py").exit_code == 0  # of another folder: it looks for X4 alone
+
+
 def test_a_script_without_pytorch(run, tmp_path):
     (tmp_path / "other.py").write_text("print('nothing')\n")
     done = run("other.py")
