@@ -165,7 +165,7 @@ def _end_of_one(site: Site, row: Tensor, ignored: int) -> int | None:
 
 def _trailing(rows: Tensor, ignored: int) -> int | None:
     """Return the id that ends rows in runs of unlike length and stands nowhere inside them."""
-    if len(rows) < 2 or rows.size(1) < FEW_TOKENS:
+    if rows.size(1) < FEW_TOKENS:
         return None
     pad = int(rows[:, -1].mode().values)
     if pad == ignored or pad < 0:
