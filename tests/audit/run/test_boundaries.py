@@ -213,6 +213,8 @@ def test_how_far_targets_are_from_the_ids():
         ([10, 30], [0.5, 0.5], False, (1, 1)),
         ([10, 30], [0.5, 0.5], True, (0, 0)),
         ([10, 30], [0.25, 0.75], False, (1, 0)),
+        ([10, 30], [0.5, 0.5004], False, (1, 1)),  # alike but for rounding
+        ([10, 30], [0.5, 0.5006], False, (1, 0)),
         ([100, 101], [0.5, 0.5], False, (1, 0)),  # a hundredth more is alike
         ([100, 102], [0.5, 0.5], False, (1, 1)),
         ([10], [1.0], False, (0, 0)),

@@ -292,12 +292,16 @@ class Scalars:
         values = [value for value, *_ in batches]
         if not all(map(math.isfinite, (*values, *(x for row in sums.values() for x in row)))):
             return ""
-        even = {size for _, size, _ in batches}
-        for found in (_exact, _fitted):
+        even = len({size for _, size, _ in batches}) == 1
+        for exact in (True, False):
             kinds = {
                 kind: used
                 for kind, columns in (("mean", means), ("sum", sums))
-                if (used := found(values, columns, even if len(even) == 1 else set(), kind))
+                if (
+                    used := _exact(values, columns)
+                    if exact
+                    else _fitted(values, columns, even, kind)
+                )
             }
             if len(kinds) == 1:
                 ((kind, used),) = kinds.items()
@@ -351,9 +355,7 @@ def _code(place: Location) -> str:
     return "".join(linecache.getlines(place.file)[place.line - 1 : place.last])
 
 
-def _exact(
-    values: list[float], columns: dict[Key, list[float]], even: set[int], kind: str
-) -> tuple[Key, ...]:
+def _exact(values: list[float], columns: dict[Key, list[float]]) -> tuple[Key, ...]:
     """Return the parts whose sum the values are, or minus it."""
     for count in range(1, min(len(columns), MOST_TOGETHER) + 1):
         for keys in combinations(columns, count):
@@ -369,7 +371,7 @@ def _alike(value: float, one: float) -> bool:
 
 
 def _fitted(
-    values: list[float], columns: dict[Key, list[float]], even: set[int], kind: str
+    values: list[float], columns: dict[Key, list[float]], even: bool, kind: str
 ) -> tuple[Key, ...]:
     """Return the parts of which the values are one combination, by weights that stay the same.
 
@@ -384,7 +386,7 @@ def _fitted(
             if count + constant >= len(values) or (constant and kind == "sum"):
                 continue
             for keys in combinations(columns, count):
-                if _combine(wanted, [columns[key] for key in keys], constant, bool(even)):
+                if _combine(wanted, [columns[key] for key in keys], constant, even):
                     return keys
     return ()
 

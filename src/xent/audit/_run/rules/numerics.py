@@ -84,13 +84,13 @@ def _of_node(node: Any) -> tuple[int, str] | None:
     for kept, value in graph.saved(node):
         if not graph.is_finite(value):
             if kept == "result":
-                return 2 * order + 1, f"the result of {name.lower()}"
-            return 2 * order, f"what entered {name.lower()} ({kept}, {tuple(value.shape)})"
+                return order, f"the result of {name.lower()}"
+            return order, f"what entered {name.lower()} ({kept}, {tuple(value.shape)})"
         if kept == SINGULAR.get(name):
             least = float(value.abs().min() if name == "Div" else value.min())
             if least <= 0:
                 at = "a division by 0" if name == "Div" else f"{name.lower()} of {least:g}"
-                return 2 * order + 1, f"the result of {at} ({tuple(value.shape)})"
+                return order, f"the result of {at} ({tuple(value.shape)})"
     return None
 
 
