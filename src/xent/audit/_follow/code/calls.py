@@ -354,6 +354,10 @@ def instantiate(
         fields = [ast.unparse(s.target) for s in made.node.body if isinstance(s, ast.AnnAssign)]
         for name, value in (*zip(fields, args, strict=False), *options.items()):
             instance.attrs[name] = value
+        after = made.member("__post_init__")
+        if isinstance(after, Function):
+            bound = Function(after.node, after.module, after.outer, after.owner, instance)
+            call_function(run, bound, [], {}, node)
     return instance
 
 

@@ -56,9 +56,24 @@ def _collator(run: Walk, args: list[Value], options: dict[str, Value], node: ast
     masked = options.get("mlm", args[1] if len(args) > 1 else None)
     causal = isinstance(masked, Const) and masked.value is False
     if causal and isinstance(tokenizer, Made) and "pad is eos" in tokenizer.attrs:
-        text = run.frame.module.source.text
-        if not any(word in text for word in ("group_texts", "pack", "block_size")):
+        source = run.frame.module.source
+        packed = any(word in source.text for word in ("group_texts", "pack", "block_size"))
+        if not packed and _is_used(source.tree, node):
             run.report("X504", run.place(node))
+
+
+def _is_used(code: ast.AST, made: ast.AST) -> bool:
+    """Whether what a line makes is more than a name that no other line mentions."""
+    names = {
+        part.targets[0].id
+        for part in ast.walk(code)
+        if isinstance(part, ast.Assign) and part.value is made
+        if isinstance(part.targets[0], ast.Name)
+    }
+    return not names or any(
+        isinstance(part, ast.Name) and part.id in names and isinstance(part.ctx, ast.Load)
+        for part in ast.walk(code)
+    )
 
 
 def _frame(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value | None:

@@ -96,7 +96,7 @@ SAYS_LOSS = re.compile(
     + r"(_?\d)?|(\w+_)?(mse|bce|nll|cross_entropy|kld|kl_div(ergence)?|l[12]_err(or)?)",
     re.I,
 )
-KEPT_NAME = re.compile(LOSS_NAME.pattern + "|mean", re.I)  # by its methods that return itself
+KEPT_NAME = re.compile(SAYS_LOSS.pattern + "|mean", re.I)  # by its methods that return itself
 
 
 def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
@@ -142,7 +142,7 @@ OF_MEASURES = re.compile(
 
 def of_output(run: Walk, value: Value, node: ast.AST) -> Loss | None:
     """Take for a loss what is added up: what an output calls so, or what a run may confirm."""
-    if isinstance(value, Opaque) and LOSS_NAME.fullmatch(value.name) and run.is_open(value.batch):
+    if isinstance(value, Opaque) and SAYS_LOSS.fullmatch(value.name) and run.is_open(value.batch):
         return _of_name(run, value.name, value.batch, node)
     return supposed(run, value, node)
 
