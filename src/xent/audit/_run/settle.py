@@ -210,8 +210,9 @@ class _Joined(Reach):
             if one.rule == "X402":
                 one = self._by_steps(one, site)
             wrong, seen = self._quantified(one, site)
-            if one.supposed in ("loss", "part") or self._is_part(site):
-                seen = seen.partition(";")[0]  # of the loss in it, not of all that was added
+            other = one.supposed in ("loss", "part") or "nominal batch size" in one.message
+            if other or self._is_part(site):
+                seen = seen.partition(";")[0]  # of the loss in it, not of what is shown
             if wrong is False and one.seen is None:
                 return None
             if wrong is False and seen:  # the data of this run are not those of the script

@@ -108,7 +108,9 @@ def _each(run: Walk, kind: type[ast.operator], left: Value, right: Value, node: 
             results.append(binary(run, kind, one, other, node))
             reports.append(run.pending[before:])
             del run.pending[before:]
-    if all(reports) and len({r[0].rule for r in reports}) == 1:
+    numbers = [one for one in rights if isinstance(one, Const)]
+    picked = kind is ast.Div and len(numbers) == len(rights) > 1  # k + 1 in the first window
+    if not picked and all(reports) and len({r[0].rule for r in reports}) == 1:
         run.pending.append(reports[0][0])  # wrong, whichever it is
     return run.join(results) or Opaque()
 

@@ -95,6 +95,8 @@ def call_method(
         results = [call_method(run, one, name, args, options, node) for one in holder.options]
         return run.join(results) or Opaque(name)
     if isinstance(holder, Instance):
+        if name == "__len__":
+            return BUILTIN_CALLS["len"](run, [holder], {}, node) or Opaque(name)
         if name in holder.attrs or holder.of.member(name) is not None:
             if name == "forward":
                 layers.note_forward(run, holder, node)
