@@ -162,7 +162,7 @@ class Observer(Listener):
             last = self._new_pass(site, grad, user)
         self._add(last, size, weight, value)
         if value is not None and self.round is not None:
-            self.scalars.loss(site, value, first, size, weight)
+            self.scalars.loss(site, user, value, first, size, weight)
         if self.modes.watched:
             self.modes.at_loss(site, grad, self.steps)
         if grad:

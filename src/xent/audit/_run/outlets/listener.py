@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from threading import get_ident
 from types import FrameType
@@ -15,6 +16,8 @@ from xent.audit._run.rules.shown import Printed
 from xent.audit._run.sites import Site
 from xent.audit._run.torch_private import dispatch_modes, function_modes, unseen
 
+MOST_LINES = 100  # of one place
+
 
 class Listener(Rounds):
     """What is shown after a pass; it follows the thread that made it."""
@@ -25,6 +28,7 @@ class Listener(Rounds):
         self.thread = get_ident()
         self.sites: dict[tuple[int, int], Site] = {}
         self.printed = Printed()
+        self.shown: Counter[tuple[int, int]] = Counter()  # lines of one place
         self.handing = False  # what a sink writes itself was handed to it
         self.not_followed: dict[str, None] = {}
         self.at_a_pass: Callable[[], None] = lambda: None
@@ -59,17 +63,23 @@ class Listener(Rounds):
     def handed(self, args: tuple[Any, ...], named: dict[str, Any], frame: FrameType) -> None:
         """Take note of what a board, a plot or a file is given."""
         self.leave_behind(frame)
-        if self.round is None or self._after_a_pass():
+        ended = self.calls_before_end >= 0 and self.round is None
+        if ended or self._after_a_pass():
             self.unnoticed("what is handed over", self._handed, args, named, frame)
 
     def _after_a_pass(self) -> bool:
         return self.calls + self.scalars.calls == self.calls_before_end
 
     def _line(self, text: str, frame: FrameType) -> None:
-        self.printed.line(text, _place(frame), self._sites(), self.calls_before_end)
+        place = self._place(frame)
+        if place is not None:
+            self.printed.line(text, place, self._sites(), self.calls_before_end)
 
     def _handed(self, args: tuple[Any, ...], named: dict[str, Any], frame: FrameType) -> None:
-        numbers, place = HandedNumbers(args, named), _place(frame)
+        place = self._place(frame)
+        if place is None:
+            return
+        numbers = HandedNumbers(args, named)
         if self.round is None:
             for history in numbers.series():
                 self.printed.series(*history, place, self._sites())
@@ -79,9 +89,13 @@ class Listener(Rounds):
     def _sites(self) -> list[Site]:
         return [*self.sites.values(), *self.scalars.losses()]
 
-
-def _place(frame: FrameType) -> Location:
-    user = of_user(frame)
-    while user.f_code.co_name == "write" and user.f_back is not None:
-        user = of_user(user.f_back)  # a stream of the script's own
-    return location(user.f_code, user.f_lasti, user.f_lineno)
+    def _place(self, frame: FrameType) -> Location | None:
+        """Return the line of the script; None if it has shown enough."""
+        user = of_user(frame)
+        while user.f_code.co_name == "write" and user.f_back is not None:
+            user = of_user(user.f_back)  # a stream of the script's own
+        key = id(user.f_code), user.f_lasti
+        self.shown[key] += 1
+        if self.shown[key] > MOST_LINES:
+            return None
+        return location(user.f_code, user.f_lasti, user.f_lineno)

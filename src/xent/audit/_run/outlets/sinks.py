@@ -30,6 +30,7 @@ SINKS: dict[str, tuple[str, ...]] = {
     "comet_ml": ("Experiment.log_metric", "Experiment.log_metrics"),
     "neptune": ("log_metric", "send_metric", "handler.Handler.append", "handler.Handler.log"),
     "visdom": ("Visdom.line",),
+    "accelerate": ("Accelerator.log",),
     "aim": ("Run.track",),
     "clearml": ("Logger.report_scalar",),
     "swanlab": ("log",),

@@ -42,11 +42,12 @@ class Lines:
 
     def _labelled(self, line: str) -> str:
         """Return a row of a table with the names of its columns."""
-        words = BETWEEN_COLUMNS.split(line.strip())
         if not any(map(str.isdigit, line)):
-            self.heads = words
-        elif len(words) == len(self.heads) > 1 and not OF_WORDS.search(line):
-            return " ".join(f"{head} {word}" for head, word in zip(self.heads, words, strict=True))
+            self.heads = BETWEEN_COLUMNS.split(line.strip())
+        elif len(self.heads) > 1 and not OF_WORDS.search(line):
+            row = BETWEEN_COLUMNS.split(line.strip())
+            if len(row) == len(self.heads):
+                return " ".join(f"{head} {one}" for head, one in zip(self.heads, row, strict=True))
         return line
 
 

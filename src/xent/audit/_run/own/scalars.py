@@ -68,6 +68,7 @@ class Own:
     trained: bool = False  # backward began from it
     value: float = 0.0
     batches: list[tuple[float, int, dict[Key, Part]]] = field(default_factory=list)
+    of: Site | None = None  # a loss that its line computes several times in each batch
     judged: int = -1  # batches that were known when it was judged
 
 
@@ -97,7 +98,9 @@ class Scalars:
 
     # ------------------------------------------------------------------ what is seen of a batch
 
-    def loss(self, site: Site, value: float, entries: Tensor, size: int, terms: int) -> None:
+    def loss(
+        self, site: Site, user: FrameType, value: float, entries: Tensor, size: int, terms: int
+    ) -> None:
         """Take a loss of PyTorch's, with its first argument."""
         self._each((id(site),), site, value, entries)
         key = self._numbered((id(site),))
@@ -105,6 +108,20 @@ class Scalars:
             return
         self.sources[key] = site
         self.parts[key] = Part(value, size, terms)
+        if key[-1] == 2 and key not in self.own:
+            self._one_of_several(site, user, (*key[:-1], 1))
+        if key[-1] != 1 or key in self.own:
+            self._one_of_several(site, user, key)
+
+    def _one_of_several(self, site: Site, user: FrameType, key: Key) -> None:
+        """Follow one head of several, whose losses one line computes."""
+        own = self.own.get(key)
+        if own is None:
+            own = self.own[key] = Own(
+                Site("own", site.code, site.place, site.callers), "", trained=True, of=site
+            )
+        part = self.parts[key]
+        self._add(own, user, part.value, part.size, part.terms)
 
     def reduced(self, kind: str, entries: Tensor, result: Tensor, frame: FrameType) -> None:
         """Take a mean or a sum over all entries of a tensor."""
@@ -237,6 +254,10 @@ class Scalars:
     def losses(self) -> Iterator[Site]:
         """Go over the lines whose numbers are no metrics, and means or sums over batches."""
         for own in self.own.values():
+            if own.of is not None:
+                own.site.reductions = own.of.reductions
+                yield own.site
+                continue
             known = len(own.batches) if not own.kind else own.calls
             if known != own.judged:
                 own.judged = known
@@ -252,6 +273,7 @@ class Scalars:
         found = []
         for own in self.own.values():
             if own.site is site:
+                found += [own.of] if own.of is not None else []
                 for key in own.batches[0][2] if own.batches else ():
                     source = self.sources[key]
                     if isinstance(source, Site):

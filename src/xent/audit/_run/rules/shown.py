@@ -10,7 +10,6 @@ from __future__ import annotations
 import linecache
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -32,7 +31,6 @@ NAMED_AVERAGE = re.compile(r"(?<![.\w])\w*(?:avg|average)\w*\b(?!\()", re.IGNORE
 OF_A_SUM = re.compile(r"sum|total|running", re.IGNORECASE)
 OF_FLOAT32 = 2e-6  # how far off a sum of a few numbers may be, relatively
 MOST_CHANCE = 3e-4  # that the digits agree by chance, in all passes
-MOST_LINES = 100  # of one place
 FEWEST_DIGITS = 3  # of what is handed over as a number: others are counts, shares and settings
 Kind = tuple[object, ...]
 
@@ -75,7 +73,6 @@ class Printed:
     numbers: dict[tuple[object, ...], Shown] = field(default_factory=dict)
     latest: dict[Location, tuple[int, int, str]] = field(default_factory=dict)
     histories: dict[tuple[Location, str], tuple[int, float]] = field(default_factory=dict)
-    lines: Counter[Location] = field(default_factory=Counter)
     right: set[Location] = field(default_factory=set)  # where only what is right was printed
 
     def line(self, text: str, place: Location, sites: Iterable[Site], calls: int) -> None:
@@ -83,8 +80,7 @@ class Printed:
 
         ``calls`` counts the calls of losses: while it stays, what one place prints is one line.
         """
-        self.lines[place] += 1
-        if self.lines[place] > MOST_LINES or not _of_a_loss(text, place):
+        if not _of_a_loss(text, place):
             return
         numbers, words, before = [], "", 0
         for found in PRINTED_NUMBER.finditer(text):
@@ -114,8 +110,7 @@ class Printed:
 
         Only what came since the same history was handed over is compared.
         """
-        self.lines[place] += 1
-        if self.lines[place] > MOST_LINES or not latest or not _of_a_loss(label, place):
+        if not latest or not _of_a_loss(label, place):
             return
         known, last = self.histories.get((place, label), (0, math.nan))
         self.histories[place, label] = length, latest[-1]
@@ -127,8 +122,7 @@ class Printed:
         every = [
             (site, kind, passes)
             for site in sites
-            for kind, passes in _kinds(site).items()
-            if length <= len(passes) or len(site.passes) == KEPT_PASSES
+            for kind, passes in _as_long(site, length).items()
         ]
         for back in range(1, min(new, len(latest)) + 1):
             digits = PRINTED_NUMBER.fullmatch(repr(latest[-back]))
@@ -310,6 +304,20 @@ def _kinds(site: Site) -> dict[Kind, list[Pass]]:
             of = (one.round.size, one.round.samples) if one.round is not None else ()
             found.setdefault((one.grad, one.callers, *of), []).append(one)
     return found
+
+
+def _as_long(site: Site, length: int) -> dict[Kind, list[Pass]]:
+    """Return the passes of which a history may tell: of each kind, or of all kinds together."""
+    kinds = _kinds(site)
+    if len(site.passes) == KEPT_PASSES:
+        return kinds  # older ones are forgotten
+    long = {kind: passes for kind, passes in kinds.items() if length <= len(passes)}
+    for grad in (True, False):
+        if not any(kind[0] is grad for kind in long):
+            every = [one for one in site.passes if one.grad is grad]
+            if kinds and length <= len(every):
+                long[grad,] = every
+    return long
 
 
 def _over(one: Pass) -> bool:
