@@ -17,6 +17,7 @@ from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import (
     averages,
     counters,
+    divisions,
     entries,
     never_added,
     one_batch,
@@ -24,7 +25,6 @@ from xent.audit._follow.averaging import (
     sizes,
     windows,
 )
-from xent.audit._follow.averaging.divisions import divisor_of
 from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -284,6 +284,7 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     _focal(run, left, right, node)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Loss):
+            one_batch.not_yet_divided(run, one, node)
             return _scaled(one, other)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Total) and isinstance(one.term, Loss):
@@ -376,24 +377,6 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
     return Expression(sign, left, right)
 
 
-def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
-    """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
-    loop, divisor = loss.loop, divisor_of(node)
-    found = (
-        loop is not None
-        and divisor is not None
-        and any(
-            isinstance(part, ast.BinOp)
-            and isinstance(part.op, ast.Mod)
-            and ast.unparse(part.right) == ast.unparse(divisor)
-            for part in ast.walk(loop.node)
-        )
-    )
-    if found and loss.padding:
-        run.report("X409", run.place(node))
-    return found
-
-
 def _is_part(run: Walk, node: ast.AST) -> bool:
     """Whether something is added to an expression."""
     return any(
@@ -419,7 +402,7 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
     if isinstance(right, Entries) and left.scale == 1 and left.loop in (None, right.loop):
         return left.but(scale=0, features="mean")  # of what a mask keeps
-    if _accumulates(run, left, node):
+    if divisions.accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
     once = left.scale == 0 and not left.grad and not left.weighted and left.kind != "kl"
     if once and loops.is_nominal(right, left.loop):

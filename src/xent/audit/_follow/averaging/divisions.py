@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Loop, Loss, Place, Total, Value
 
 
@@ -34,3 +35,21 @@ class Division:
     def said(self) -> ast.expr | None:
         """What stands on the right of the division."""
         return divisor_of(self.node)
+
+
+def accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
+    """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
+    divisor = divisor_of(node)
+    found = divisor is not None and counts_steps(loss, divisor)
+    if found and loss.padding:
+        run.report("X409", run.place(node))
+    return found
+
+
+def counts_steps(loss: Loss, number: ast.expr) -> bool:
+    """Whether the loop of a loss does something every so many rounds."""
+    return loss.loop is not None and any(
+        isinstance(part.op, ast.Mod) and ast.unparse(part.right) == ast.unparse(number)
+        for part in ast.walk(loss.loop.node)
+        if isinstance(part, ast.BinOp)
+    )
