@@ -318,10 +318,10 @@ class Observer(Listener):
         if get_ident() == self.thread:
             activations.no_axis(self.site("softmax", frame), dimensions)
 
-    def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
+    def layer(self, name: str, training: bool | None, graph: bool, frame: FrameType) -> None:
         """Take note of a layer in the mode that is not the graph's, or in evaluation."""
         if get_ident() == self.thread and (self.sampled or not graph):
-            self.unnoticed(name, self.modes.layer, name, training, graph, frame)
+            self.unnoticed(name, self.modes.layer, name, training, graph, frame, self.steps)
 
     def reduced(self, kind: str, entries: Tensor, result: Tensor, frame: FrameType) -> None:
         """Take note of a mean or a sum of all entries of a tensor."""

@@ -143,13 +143,15 @@ def layer_watcher(observer: Observer, layer: str, original: Watched) -> Watched:
     def watched(*args: Any, **kwargs: Any) -> Any:
         if observer.on and not is_compiling():
             training = args[place] if len(args) > place else kwargs.get("training", default)
+            told = len(args) > place or "training" in kwargs
             graph = torch.is_grad_enabled()
             if not training or not graph:
                 p = standard
                 if rate is not None:
                     p = args[rate] if len(args) > rate else kwargs.get("p", standard)
                 if p:
-                    observer.layer(layer, bool(training), graph, sys._getframe(1))
+                    mode = bool(training) if told or not default else None
+                    observer.layer(layer, mode, graph, sys._getframe(1))
         return original(*args, **kwargs)
 
     return _as(watched, original, lambda: original)

@@ -306,7 +306,11 @@ class _Joined(Reach):
     def modes(self) -> None:
         """X701 and X702, of models whose parameters an optimiser holds."""
         modes, held = self.observer.modes, self.observer.held
-        evaluated = {p: f for p, f in modes.evaluated.items() if f.event.parameters & held}
+        evaluated = {
+            p: f
+            for p, f in modes.evaluated.items()
+            if f.event.parameters & held and p not in modes.averaged
+        }
         trained = {p: f for p, f in modes.trained.items() if len(f.steps) > 1}
         for key, one in list(self.reading.found.items()):
             if one.rule == "X701":
@@ -314,7 +318,7 @@ class _Joined(Reach):
                 same = [p for p in places if p.line <= one.line <= p.last]
                 right = [
                     p
-                    for p in modes.right
+                    for p in modes.right | modes.averaged
                     if self.shown(p.file) == one.path and p.line <= one.line <= p.last
                 ]
                 if right and not same:

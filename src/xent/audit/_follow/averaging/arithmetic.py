@@ -17,6 +17,7 @@ from xent.audit._follow import loops, objects, rows
 from xent.audit._follow.averaging import (
     averages,
     counters,
+    divisions,
     entries,
     never_added,
     one_batch,
@@ -24,7 +25,6 @@ from xent.audit._follow.averaging import (
     sizes,
     windows,
 )
-from xent.audit._follow.averaging.divisions import divisor_of
 from xent.audit._follow.pytorch import tensors, unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -286,6 +286,7 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     _focal(run, left, right, node)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Loss):
+            one_batch.not_yet_divided(run, one, node)
             return _scaled(one, other)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Total) and isinstance(one.term, Loss):
@@ -378,33 +379,6 @@ def divide(run: Walk, left: Value, right: Value, node: ast.AST, sign: str = "/")
     return Expression(sign, left, right)
 
 
-ACCUMULATION = re.compile(
-    r"(num_)?(grad(ient)?s?_)?acc(um(ulat(e|ion))?)?_(steps?|iters?|freq)|iters_to_accumulate", re.I
-)
-
-
-def _accumulates(run: Walk, loss: Loss, node: ast.AST) -> bool:
-    """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
-    loop, divisor = loss.loop, divisor_of(node)
-    said = ast.unparse(divisor) if divisor is not None else ""
-    found = (
-        loop is not None
-        and divisor is not None
-        and (
-            ACCUMULATION.fullmatch(said.rpartition(".")[2]) is not None
-            or any(
-                isinstance(part, ast.BinOp)
-                and isinstance(part.op, ast.Mod)
-                and ast.unparse(part.right) == said
-                for part in ast.walk(loop.node)
-            )
-        )
-    )
-    if found and loss.padding:
-        run.report("X409", run.place(node))
-    return found
-
-
 def _is_part(run: Walk, node: ast.AST) -> bool:
     """Whether something is added to an expression."""
     return any(
@@ -430,7 +404,7 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
     if left.loop is None and left.scale == 1 and rows.is_first_axis(right):
         return left.but(scale=0, features="sum")  # in a function that nothing calls
-    if _accumulates(run, left, node):
+    if divisions.accumulates(run, left, node):
         return left.but(weighted=True, accumulated=right)
     once = left.scale == 0 and not left.grad and not left.weighted and left.kind != "kl"
     if once and loops.is_nominal(right, left.loop):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from weakref import WeakKeyDictionary
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from xent.audit._run.frames import Location, is_users, location
@@ -15,6 +15,7 @@ from xent.audit._run.sites import Site
 
 MODULE_CALLS = ("_wrapped_call_impl", "_call_impl")
 LAYERS_AT_ONCE = 16  # layers that are looked at until the next loss
+PASSES_ENOUGH = 4  # over one input, from which on they are averaged: Monte Carlo dropout
 RIGHT_ENOUGH = 500  # layers that ran in evaluation as they should
 
 
@@ -40,6 +41,29 @@ class ModeFact:
     steps: set[int] = field(default_factory=set)
 
 
+@dataclass
+class Passes:
+    """The latest calls of a model at one place, in training mode and without a graph."""
+
+    call: object = None  # what is new in every call
+    given: weakref.ref[Tensor] | None = None
+    version: int = 0
+    step: int = -1
+    times: int = 0
+
+    def again(self, call: object, given: Tensor | None, step: int) -> bool:
+        """Count a call; say whether it is not the one before."""
+        if call is self.call:
+            return False
+        same = given is not None and self.given is not None and self.given() is given
+        same = same and (given._version, step) == (self.version, self.step)  # type: ignore[union-attr]
+        self.times = self.times + 1 if same else 1
+        self.call, self.step = call, step
+        self.given = weakref.ref(given) if given is not None else None
+        self.version = given._version if given is not None else 0
+        return True
+
+
 class Modes:
     """The events of a run, kept by the place that called the model."""
 
@@ -51,20 +75,46 @@ class Modes:
         self.evaluated: dict[Location, ModeFact] = {}  # in training mode, without a graph
         self.trained: dict[Location, ModeFact] = {}  # in evaluation mode, with a graph and a step
         self.right: set[Location] = set()  # evaluated in evaluation mode
+        self.passes: dict[Location, Passes] = {}
+        self.averaged: set[Location] = set()  # passes over one input: Monte Carlo dropout
         self.window: list[tuple[Site, list[ModeEvent]]] = []
         self.in_training: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         self.last: tuple[Site, int] | None = None
 
-    def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
-        """Take a layer that ran in another mode than the graph suggests, or in evaluation."""
+    def layer(
+        self, name: str, training: bool | None, graph: bool, frame: FrameType, step: int
+    ) -> None:
+        """Take a layer that ran in another mode than the graph suggests, or in evaluation.
+
+        ``training`` is None where a function was not told: then it always drops.
+        """
         self.watched = True
-        right = not training and not graph
-        if len(self.pending) < LAYERS_AT_ONCE and not (right and self.rights > RIGHT_ENOUGH):
+        wrong = training is not False and not graph
+        right = training is False and not graph
+        if right and self.rights > RIGHT_ENOUGH:
+            return
+        if wrong or len(self.pending) < LAYERS_AT_ONCE:
             self.rights += right
-            model, place = _model(frame)
-            if model is not None and place is not None:
-                event = self._event(name, training, graph, frame, model, place)
+            model, place, call = _model(frame)
+            if model is None or place is None or call is None:
+                return
+            event = self._event(name, training is not False, graph, frame, model, place)
+            new = wrong and self._passes(event, call, step)
+            if new and training is None and event.by_hand:
+                known = event.place in self.evaluated
+                self.evaluated.setdefault(event.place, ModeFact(event)).count += known
+            elif len(self.pending) < LAYERS_AT_ONCE:
                 self.pending.append((event, self.models[id(model)][0]))
+
+    def _passes(self, event: ModeEvent, call: FrameType, step: int) -> bool:
+        """Count a call of a model in training mode, without a graph; say whether it is new."""
+        args, options = call.f_locals.get("args", ()), call.f_locals.get("kwargs", {})
+        given = next((one for one in (*args, *options.values()) if isinstance(one, Tensor)), None)
+        passes = self.passes.setdefault(event.place, Passes())
+        new = passes.again(options, given, step)
+        if passes.times >= PASSES_ENOUGH:
+            self.averaged.add(event.place)
+        return new
 
     def _event(
         self,
@@ -145,20 +195,21 @@ def _moved(optimiser: Optimizer) -> frozenset[int]:
     return frozenset(id(p) for group in groups for p in group["params"] if p.grad is not None)
 
 
-def _model(frame: FrameType) -> tuple[nn.Module | None, FrameType | None]:
-    """Return the outermost module that led to a frame, and the user's frame that called it."""
+def _model(frame: FrameType) -> tuple[nn.Module | None, FrameType | None, FrameType | None]:
+    """Return the outermost module that led to a frame, the user's frame of it, and its call."""
     model: nn.Module | None = None
     place: FrameType | None = None
+    call: FrameType | None = None
     caller: FrameType | None = frame
     while caller is not None:
         if caller.f_code.co_name in MODULE_CALLS:
             held = caller.f_locals.get("self")
             if isinstance(held, nn.Module):
-                model, place = held, None
+                model, place, call = held, None, caller
         elif place is None and is_users(caller.f_code.co_filename):
             place = caller
         caller = caller.f_back
-    return model, place
+    return model, place, call
 
 
 def ran(count: int) -> str:
