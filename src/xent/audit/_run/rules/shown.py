@@ -19,6 +19,7 @@ from xent.audit._run.rules.averages import apart, sizes
 from xent.audit._run.sites import KEPT_PASSES, Pass, Site
 
 PRINTED_NUMBER = re.compile(r"(?<![\w.])-?\d+\.(\d+)(?:e([-+]?\d+))?(?!\w|\.\d)")
+WHOLE_NUMBER = re.compile(r"\d+")
 OF_A_LOSS = re.compile(
     r"loss|nll|\bb?ce\b|elbo|perplexity|ppl|cost|error|mse|entropy|\bbits|\bnats", re.IGNORECASE
 )
@@ -85,7 +86,7 @@ class Printed:
         numbers, words, before = [], "", 0
         for found in PRINTED_NUMBER.finditer(text):
             label, before = text[before : found.start()], found.end()
-            words += label
+            words += WHOLE_NUMBER.sub("", label)  # of the epoch, the batch
             average = OF_AN_AVERAGE.search(label)
             called = average[0] if average is not None and not OF_A_SUM.search(label) else ""
             numbers.append(Number(float(found[0]), _reach(found), _names_a_loss(label), called))
