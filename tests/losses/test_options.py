@@ -560,10 +560,30 @@ def no_rows(name):
         _, input, targets, _ = CASES[name]
         rest = [t[:0] for t in (input, *targets[0])]
     named = {"info_nce": {"temperature": 1.0}, "siglip": {"scale": 1.0, "bias": 0.0}}.get(name, {})
-    return lambda **o: getattr(L, name)(*rest, **named, **o)
+    given = [t.clone() for t in rest]
+
+    def call(**o):
+        return getattr(L, name)(*given, **named, **o)
+
+    call.given = given
+    return call
 
 
 EMPTY = [n for n in LOSSES if "empty" in inspect.signature(getattr(L, n)).parameters]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("name", sorted(set(EMPTY) - {"vocab_parallel_cross_entropy"}))
+def test_gradients_of_no_row_are_zeros(name, reduction):
+    """A step of a batch that happens to be empty is none, and no error."""
+    call = no_rows(name)
+    learnt = [t for t in call.given[:2] if t.is_floating_point()]
+    for leaf in learnt:
+        leaf.requires_grad_()
+    call(reduction=reduction).backward()
+    for leaf in learnt:
+        assert leaf.grad is None or not leaf.grad.any()
+    assert learnt[0].grad.shape == learnt[0].shape
 
 
 @pytest.mark.parametrize("name", sorted(set(EMPTY) - {"vocab_parallel_cross_entropy"}))

@@ -595,3 +595,21 @@ def test_errors_in_cross_validation_are_those_of_what_the_tree_predicts(kind, mi
         found = losses(tree.tree_, tree._cases(X), y, tree.criterion)
         assert found == pytest.approx(truth.astype(float), rel=1e-9, abs=1e-12)
     assert empty > 5 or nominal == "subset"
+
+
+@pytest.mark.parametrize("estimate", [None, "laplace", 2.0])
+def test_a_node_without_cases_says_what_its_parent_says(estimate):
+    """However much is mixed into a leaf: of a level that none of a branch's cases has."""
+    X = pd.DataFrame({"c": list("aabbcc") * 20, "n": np.repeat([0.0, 1.0], 60)})
+    X.loc[:59, "c"] = ["a", "b"] * 30  # below the threshold there is no c
+    y = np.where(X["n"] > 0.5, 2, X["c"] == "a")
+    tree = TreeClassifier(nominal="multiway", pruning=None, leaf_estimate=estimate).fit(X, y)
+    found, parent = tree.tree_, tree.tree_.parent()
+    empty = np.flatnonzero(found.weight() == 0)
+    assert len(empty)
+    np.testing.assert_array_equal(tree.value_[empty], tree.value_[parent[empty]])
+    rows = pd.DataFrame({"c": ["c"], "n": [0.0]})
+    n, k = (found.weight()[parent[empty[0]]], found.stats[parent[empty[0]]])
+    prior = found.stats[0] / found.stats[0].sum()
+    more = {None: 0 * prior, "laplace": 1 + 0 * prior, 2.0: 2 * prior}[estimate]
+    assert tree.predict_proba(rows)[0] == pytest.approx((k + more) / (n + more.sum()))

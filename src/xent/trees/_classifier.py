@@ -306,7 +306,8 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         """Return how many bits the tree takes, and the training classes given the tree.
 
         ``tree = nodes + inner log2(columns) + thresholds log2(n) / 2 + groups (levels - 1)
-        + (K - 1) / 2 log2(N)``, n the cases of a node and N all; of levels no more than n count.
+        + (K - 1) / 2 log2(N)``, n the cases of a node and N all, 1 where they weigh less; of levels
+        no more than n count.
         ``cases = - sum log2 p(class | cases of the leaf before it)``, each probability
         ``(n_k + P_k) / (n + 1)``, P the class prior: the order of the cases does not matter.
 
