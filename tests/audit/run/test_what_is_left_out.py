@@ -1,5 +1,7 @@
 """What a run leaves out: whose code it is not, what comes after its steps, what tells too little."""
 
+import logging
+from multiprocessing.process import BaseProcess
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import tensor
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from xent.audit import Config, check, watch
 from xent.audit._run import patches
@@ -144,3 +147,30 @@ def test_most_steps_are_passed_over():
             optimizer.step()
     (site,) = observer.sites.values()
     assert (site.calls, observer.steps) == (2 * (20 + 1), 30)  # the first twenty, and step 25
+
+
+def test_all_is_put_back():
+    """Also what stood in the way of what was watched twice, one watch in another."""
+    names = ("mean", "sum", "item", "tolist", "numpy", "detach", "cpu", "__float__")
+    held = lambda: (  # noqa: E731
+        [torch.Tensor.__dict__.get(name) for name in names],
+        [torch.mean, torch.sum, torch.autograd.backward, F.cross_entropy, F.embedding, F.dropout],
+        _BaseDataLoaderIter.__next__, BaseProcess.start,
+        logging.Logger.callHandlers, F.warnings,
+    )  # fmt: skip
+    before = held()
+    with watch(config=Config()):
+        within = held()
+        with watch(config=Config()):
+            pass
+    assert held() == before
+    assert not any(new is old for new, old in zip(within[1], before[1], strict=True))
+    assert not any(new is old for new, old in zip(within[0], before[0], strict=True))
+
+
+def test_a_loss_that_was_tried_keeps_no_warning_back():
+    """Of the first call of a line the audit finds out by calls of its own how it reduces."""
+    with watch(config=Config()):
+        F.mse_loss(torch.zeros(4, 1), torch.ones(4, 1))
+        with pytest.warns(UserWarning, match="target size"):
+            F.mse_loss(torch.zeros(4), torch.ones(4, 1))
