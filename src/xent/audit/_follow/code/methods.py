@@ -90,7 +90,7 @@ def _backward(run: Walk, args: list[Value]) -> Value:
 OPTIMISER = re.compile(r"(\w+_)?opt(im(i[sz]er)?)?(_\w+)?", re.I)
 
 
-STEP = re.compile(r"(?!.*(test|val|eval))\w*(step|backward|backprop|optimi[sz]e)\w*", re.I)
+MAKES_STEP = re.compile(r"(?!.*(test|val|eval))\w*(step|backward|backprop|optimi[sz]e)\w*", re.I)
 
 
 def trains(run: Walk, node: ast.Call, given: list[Value]) -> None:
@@ -100,7 +100,7 @@ def trains(run: Walk, node: ast.Call, given: list[Value]) -> None:
     """
     given_losses = [value for value in given if isinstance(value, Loss) and value.grad]
     called = unread_losses.called_by(node)
-    if given_losses and (any(map(_is_optimiser, given)) or STEP.fullmatch(called)):
+    if given_losses and (any(map(_is_optimiser, given)) or MAKES_STEP.fullmatch(called)):
         _backward(run, list(given_losses))
 
 
