@@ -230,6 +230,8 @@ def _modes(run: Walk) -> None:
             continue
         if forward.mode is not None and (not forward.mode.training or _on_purpose(forward.mode)):
             continue
+        if forward.mode is None and layers.begins_in_evaluation(forward.module):
+            continue
         found = layers.differs_in_training(forward.module)
         if found:
             done.add(key)
@@ -249,6 +251,15 @@ def _of_held_out(loop: Loop) -> bool:
     if not isinstance(over, ast.expr) or not loops.is_batches(loop):
         return False
     return HELD_OUT.search(ast.unparse(over).replace("_", " ")) is not None
+
+
+def _evaluates(loop: Loop | None) -> bool:
+    """Whether a loop, or the function that it is in, says that it evaluates: nothing learns."""
+    if loop is None:
+        return False
+    function = getattr(loop.frame, "function", None)
+    says = function is not None and layers.EVALUATION.search(function.name) is not None
+    return not loop.trained and (says or _of_held_out(loop))
 
 
 def _left_by_evaluation(mode: Mode | None, loop: Loop) -> bool:
@@ -274,8 +285,8 @@ def _settled(run: Walk, pending: Pending) -> Finding | None:
     if pending.unless:
         return None
     if pending.rule == "X408":
-        needs = facts.pop("needs")
-        if not needs:
+        needs, rounds = facts.pop("needs"), facts.pop("rounds")
+        if not needs and not _evaluates(rounds):  # type: ignore[arg-type]
             return None
     labels = facts.pop("labels", None)
     if isinstance(labels, Opaque) and batches.PADDED_WITH not in labels.parts:
@@ -284,7 +295,7 @@ def _settled(run: Walk, pending: Pending) -> Finding | None:
         module = facts.pop("module")
         if not _learns(run, module) or not layers.differs_in_training(module):  # type: ignore[arg-type]
             return None
-    if pending.loop is not None and pending.loop.trained:
+    if pending.loop is not None and (pending.loop.trained or _says_it_trains(pending.loop)):
         level = "note"
     level = run.config.levels.get(pending.rule, level or RULES[pending.rule].level)
     module, node = pending.place
@@ -304,6 +315,17 @@ def _settled(run: Walk, pending: Pending) -> Finding | None:
         supposed=pending.supposed,
         **facts,
     )
+
+
+# `train_epoch`, `_train_one_epoch`; not `train`, which may evaluate as well.
+ONE_PASS = re.compile(r"(\w*_)?train(ing)?_(one_)?(epoch|step|pass|iter)|epoch_train", re.I)
+
+
+def _says_it_trains(loop: Loop) -> bool:
+    """Whether a loop is all of a function of one pass of training, whoever makes its steps."""
+    function = getattr(loop.frame, "function", None)
+    says = function is not None and ONE_PASS.fullmatch(function.name) is not None
+    return says and not _of_held_out(loop)
 
 
 def _header(loop: Loop | None) -> tuple[str, int, int] | None:

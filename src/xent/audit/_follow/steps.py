@@ -33,6 +33,7 @@ def follow(run: Walk, made: Class, instance: Instance, uncalled: list[Function])
             continue
         loop = _batches(run, made, instance, short, step)
         loop.trained = part == "training"
+        run.without_grad += not loop.trained  # so does the trainer
         left = _call(run, step, instance, [Opaque("batch", loop)], [loop])
         # The trainer sets the mode.
         run.forwards = [forward for forward in run.forwards if loop not in forward.loops]
@@ -43,6 +44,7 @@ def follow(run: Walk, made: Class, instance: Instance, uncalled: list[Function])
         for name in sorted(ends):
             takes = len(names[name].node.args.args) > 1
             _call(run, names[name], instance, [outputs] if takes else [], [])
+        run.without_grad -= not loop.trained
 
 
 def _batches(run: Walk, made: Class, instance: Instance, short: str, step: Function) -> Loop:

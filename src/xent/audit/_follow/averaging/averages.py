@@ -53,7 +53,7 @@ def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: a
         if never_added.of_another_loop(run, term, entered[-1], node):
             return Opaque()
         _divided_when_added(run, total, term)
-        _graph(run, term, run.place_of_loop(node, entered[-1]))
+        _graph(run, term, entered[-1], node)
         return total
     return Total(entered, term, run.place(node), start=zero, under=run.under())
 
@@ -117,12 +117,13 @@ def _added(node: ast.AST) -> str:
     return ast.unparse(added) if isinstance(added, ast.expr) else ""
 
 
-def _graph(run: Walk, term: Loss, place: Place) -> None:
+def _graph(run: Walk, term: Loss, loop: Loop, node: ast.AST) -> None:
     """X408: the tensor itself is added, with its graph."""
     if not term.grad or run.without_grad or term.supposed:
         return
-    pending = run.report("X408", place, losses=(term.place,))
+    pending = run.report("X408", run.place_of_loop(node, loop), losses=(term.place,))
     pending.facts["needs"] = term.backward  # no finding where only the sum is differentiated
+    pending.facts["rounds"] = loop if not term.assumed else None  # unread code may give a float
 
 
 def _divided_when_added(run: Walk, total: Total, term: Loss) -> None:

@@ -46,7 +46,7 @@ def call(run: Walk, node: ast.Call) -> Value:
     else:
         args, options = arguments(run, node)
         made = call_value(run, run.evaluate(func), args, options, node)
-    methods.trains(run, [*args, *options.values()])
+    methods.trains(run, node, [*args, *options.values()])
     return made
 
 

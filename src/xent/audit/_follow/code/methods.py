@@ -90,10 +90,17 @@ def _backward(run: Walk, args: list[Value]) -> Value:
 OPTIMISER = re.compile(r"(\w+_)?opt(im(i[sz]er)?)?(_\w+)?", re.I)
 
 
-def trains(run: Walk, given: list[Value]) -> None:
-    """Take what is called with a loss and an optimiser for a step: ``scaler(loss, optimizer)``."""
+MAKES_STEP = re.compile(r"(?!.*(test|val|eval))\w*(step|backward|backprop|optimi[sz]e)\w*", re.I)
+
+
+def trains(run: Walk, node: ast.Call, given: list[Value]) -> None:
+    """Take what is called with a loss and an optimiser for a step: ``scaler(loss, optimizer)``.
+
+    Or what is called a step: ``self.mixed_precision_step(loss)`` of a base that is not there.
+    """
     given_losses = [value for value in given if isinstance(value, Loss) and value.grad]
-    if given_losses and any(map(_is_optimiser, given)):
+    called = unread_losses.called_by(node)
+    if given_losses and (any(map(_is_optimiser, given)) or MAKES_STEP.fullmatch(called)):
         _backward(run, list(given_losses))
 
 

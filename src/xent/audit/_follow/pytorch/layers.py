@@ -169,6 +169,7 @@ def call(
         return loss
     spread = any(keyword.arg is None for keyword in getattr(node, "keywords", ()))
     if "transformers." in made.name and ("labels" in options or spread):
+        note_forward(run, made, node)
         tokenizers.given(run, tokenizers.labels_of(options), node)
         return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
@@ -283,6 +284,18 @@ def _int(value: Value | None) -> int | None:
     return known if isinstance(known, int) else None
 
 
+# Models of transformers whose settings have dropout where nothing else is said.
+WITH_DROPOUT_BY_DEFAULT = re.compile(
+    r"^transformers\.(.*\.)?\w*((?<!Modern)Bert|Roberta|Electra|Deberta|GPT2|T5|Bart)"
+    r"\w*(Model|For[A-Z]\w+)\.from_pretrained$"
+)
+
+
+def begins_in_evaluation(module: Value) -> bool:
+    """Whether a model with dropout is given in evaluation mode, as ``from_pretrained`` does."""
+    return isinstance(module, Made) and WITH_DROPOUT_BY_DEFAULT.search(module.name) is not None
+
+
 def differs_in_training(module: Value, seen: set[int] | None = None) -> str:
     """Name the layers of a module that behave differently in training, "" where there are none."""
     seen = set() if seen is None else seen
@@ -309,6 +322,8 @@ def differs_in_training(module: Value, seen: set[int] | None = None) -> str:
             if name.startswith(WITH_NORMS):
                 return "BatchNorm"
             return "Dropout" if name.startswith(WITH_DROPOUT) else ""
+        elif begins_in_evaluation(module):
+            return "Dropout"
         elif not module.name.startswith("torch"):
             return "Dropout" if _given_dropout(module) else ""
         parts = [*module.args, *module.attrs.values()]
