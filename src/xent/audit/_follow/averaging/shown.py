@@ -60,10 +60,10 @@ def value(run: Walk, shown: Value, label: str, node: ast.AST) -> None:
         _total(run, shown, average, words, node)
     elif isinstance(shown, Loss):
         _loss(run, shown, average, words, node)
-    elif isinstance(shown, Mean) and shown.window and not run.is_open(shown.of.loops[-1]):
-        if loops.is_batches(shown.of.loops[-1]):
-            level = "note" if shown.of.loops[-1].trained else None
-            _last(run, words, node, level, "window")
+    elif isinstance(shown, Mean) and shown.window:
+        loop = shown.of.loops[-1]
+        if loops.is_batches(loop) and not run.is_open(loop):
+            _last(run, words, node, "note" if loop.trained else None, "window")
 
 
 def appended(run: Walk, added: Value, node: ast.AST) -> None:
