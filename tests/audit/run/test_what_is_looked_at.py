@@ -120,8 +120,11 @@ def in_rounds(at):
 
 @pytest.mark.parametrize(
     ("call", "looked_at"),
-    [(19, True), (20, False), (25, True), (29, False), (30, True), (32, True)]  # and a round more
-    + [(33, True), (34, False), (52, False), (53, True), (54, False), (63, True), (65, True)],
+    [
+        *((19, True), (20, False), (25, True), (29, False)),  # training
+        *((30, True), (32, True)),  # the batches after it
+        *((33, True), (34, False), (52, False), (53, True), (54, False), (63, True), (65, True)),
+    ],
 )
 def test_rounds_without_a_step_are_looked_at_to_their_ends(call, looked_at, monkeypatch):
     """Steps 20 to 24 and 26 to 29 are not looked at, nor what follows the first of a new round."""
