@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch.utils.data import DataLoader
 
 from xent.audit import Config, watch
 from xent.audit._run import program
@@ -107,6 +108,45 @@ def test_an_evaluation_after_a_step_is_looked_at_to_its_end():
         for call in range(9):
             F.binary_cross_entropy_with_logits(torch.zeros(6, 3), WRONG if call == 8 else WRONG / 2)
     assert rules(report) == ["X201"]
+
+
+def in_rounds(at):
+    """Train twice over a loader of 30 batches, each time followed by 3 with gradients alone.
+
+    In the given call, counted from 0 over all, the targets are no probabilities.
+    """
+    z = torch.zeros(6, 3, requires_grad=True)
+    optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1)
+    training, others = DataLoader(range(30)), DataLoader(range(3))
+    calls = iter(range(99))
+
+    def goes_over(loader, learns):
+        for _ in loader:
+            target = WRONG if next(calls) == at else WRONG / 2
+            loss = F.binary_cross_entropy_with_logits(z, target)
+            if learns:
+                loss.backward()
+                optimizer.step()
+
+    with watch(config=Config()) as report:
+        for _ in range(2):
+            goes_over(training, True)
+            goes_over(others, False)
+    return rules(report) == ["X201"]
+
+
+@pytest.mark.parametrize(
+    ("call", "looked_at"),
+    [
+        *((19, True), (20, False), (25, True), (29, False)),  # training
+        *((30, True), (32, True)),  # the batches after it
+        *((33, True), (34, False), (52, False), (53, True), (54, False), (63, True), (65, True)),
+    ],
+)
+def test_rounds_without_a_step_are_looked_at_to_their_ends(call, looked_at, monkeypatch):
+    """Steps 20 to 24 and 26 to 29 are not looked at, nor what follows the first of a new round."""
+    monkeypatch.setattr("xent.audit._run.observer.ONE_CALL_IN", 1)
+    assert in_rounds(call) == looked_at
 
 
 # ------------------------------------------------------------------ every loss and every layer

@@ -93,7 +93,7 @@ AVERAGING_RULES = (
         name="last-batch-only",
         seen_by="SR",
         level="warning",
-        message="after the loop this is the loss of the last batch alone{label}",
+        message="after the loop this is the loss of the last {of} alone{label}",
         fix="add up in the loop: total += loss.item() * {size}, and show total / count",
         wrong="for x, y in val_loader:\n    loss = criterion(model(x), y)\n"
         "print('validation loss', loss.item())",

@@ -442,3 +442,4 @@ class Mean(Value):
     of: Total
     divisor: Value
     at: Place | None = None
+    window: bool = False  # of the rounds since the last one was made

@@ -140,8 +140,9 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Mean:
         before = len(run.pending)
         _divided(run, total, total.term, divisor, node)
         _mark(run, before, total.term)
-        running = run.is_open(total.loops[-1]) and len(run.pending) == before
-        return Mean(total, divisor, run.place(node) if running else None)
+        open_, told = run.is_open(total.loops[-1]), len(run.pending) > before
+        at = run.place(node) if open_ and not told else None
+        return Mean(total, divisor, at, open_ and windows.is_one(run, total, divisor, node))
     return Mean(total, divisor)
 
 

@@ -9,12 +9,15 @@ from xent.audit._follow import loops
 from xent.audit._follow.averaging import never_added, sizes
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
+    Choice,
     Const,
     Dictionary,
     Loss,
+    Mean,
     Sequence,
     Total,
     Value,
+    Zero,
 )
 
 AVERAGE = re.compile(r"(?<![a-z])(avg|average|averaged|mean)(?![a-z])", re.I)
@@ -51,19 +54,38 @@ def value(run: Walk, shown: Value, label: str, node: ast.AST) -> None:
     # What was added to the average is called by the words in front of it, from the last comma on.
     words = re.split(r"[,;|\n]", label)[-1]
     average = AVERAGE.search(words)
+    if isinstance(shown, Choice):
+        shown = _but_zero(shown)
     if isinstance(shown, Total):
         _total(run, shown, average, words, node)
     elif isinstance(shown, Loss):
         _loss(run, shown, average, words, node)
+    elif isinstance(shown, Mean) and shown.window:
+        loop = shown.of.loops[-1]
+        if loops.is_batches(loop) and not run.is_open(loop):
+            _last(run, words, node, "note" if loop.trained else None, "window")
+
+
+def appended(run: Walk, added: Value, node: ast.AST) -> None:
+    """Judge a total that is kept in a list, by what the list is called."""
+    if isinstance(added, Total) and isinstance(node, ast.Call):
+        value(run, added, ast.unparse(node.func).removesuffix(".append"), node)
+
+
+def _but_zero(shown: Choice) -> Value:
+    """Return the mean that a name holds that began as 0."""
+    means = [one for one in shown.options if isinstance(one, Mean)]
+    others = [one for one in shown.options if not isinstance(one, Mean | Zero | Const)]
+    return means[0] if len(means) == 1 and not others else shown
 
 
 def _total(
     run: Walk, shown: Total, average: re.Match[str] | None, label: str, node: ast.AST
 ) -> None:
     term, loop = shown.term, shown.loops[-1]
-    if not isinstance(term, Loss) or term.over or term.weighted or shown.emptied:
+    if not isinstance(term, Loss) or term.over or term.weighted or term.supposed:
         return
-    if term.supposed:
+    if shown.emptied and run.is_open(loop):
         return
     if average is None or not loops.is_batches(loop) or term.scale is None:
         return
@@ -81,12 +103,16 @@ def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, nod
         return
     if loop.kind == "range" or shown.exp or sizes.one_batch(run, loop):
         return
+    if average is None and loop.trained:
+        _last(run, label, node, "note", "batch")
+    elif average is not None or not shown.grad:
+        _last(run, label, node, None, "batch")
+
+
+def _last(run: Walk, label: str, node: ast.AST, level: str | None, of: str) -> None:
     label = _last_words(label)
     beside = f", shown as {label!r}" if label else ""
-    if average is None and loop.trained:
-        run.report("X406", run.place(node), label=beside, size="len(x)", level="note")
-    elif average is not None or not shown.grad:
-        run.report("X406", run.place(node), label=beside, size="len(x)")
+    run.report("X406", run.place(node), label=beside, size="len(x)", level=level, of=of)
 
 
 AVERAGED = ("validation_step", "test_step")  # what these log, a trainer averages over the batches

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from xent.audit._follow import loops
 from xent.audit._follow.averaging.divisions import Division
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -46,6 +47,14 @@ def of_rounds(run: Walk, division: Division) -> None:
         k = f"{every.value:.10g}" if isinstance(every, Const) else "k"
         first = f"{k} + 1" if skips else f"1 instead of {k}"
         _report(run, place, f"in the first window {first}", k, "(i + 1) % k == 0", "warning")
+
+
+def is_one(run: Walk, total: Total, divisor: Value, node: ast.AST) -> bool:
+    """Whether a total is divided every so many rounds by their number, and set to 0 then."""
+    found = _every(run, total)
+    if found is None or found[1] != divisor or not emptied_in(found[0], node):
+        return False
+    return loops.counts(divisor, total.loops[-1]) != "batches"  # all in one
 
 
 def _is_mean(division: Division) -> bool:

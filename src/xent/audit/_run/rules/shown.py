@@ -257,7 +257,8 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
         ),
     ]
     if one.value is not None and not one.grad and not (one.round and one.round.early):
-        wrongs.append(Wrong("X406", one.value, right, {"label": "", "size": "len(x)"}))
+        last = {"label": "", "size": "len(x)", "of": "batch"}
+        wrongs.append(Wrong("X406", one.value, right, last))
     size = one.round.size if one.round is not None else None
     if size:
         said = {
