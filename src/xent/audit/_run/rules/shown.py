@@ -225,9 +225,10 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
         return [], []
     if any(cell.unread for *_, cell in cells):
         return [], []
+    drawn = one.round.samples if one.round is not None else None  # of which each may have many rows
     of_means = {"over": "", "size": "len(x)"}
     if sums:
-        rights = [total / terms, total / samples, total]
+        rights = [total / terms, total / samples, total / (drawn or samples), total]
         said = {
             "what": "sums of each batch's losses are added up",
             "divisor": "the number of batches",
@@ -248,8 +249,8 @@ def averages(one: Pass, sums: bool) -> tuple[list[float], list[Wrong]]:
     wrongs = [
         Wrong("X402", total / batches, right, of_means),
         *(
-            Wrong("X401", total / count, right, of_means | {"divisor": said})
-            for count, said in ((samples, f"{samples:,}"), (terms, f"{terms:,}"))
+            Wrong("X401", total / count, right, of_means | {"divisor": f"{count:,}"})
+            for count in (samples, terms, drawn or samples)
         ),
         *(
             Wrong("X403", total / (batches + step), right, of_batches | {"divisor": said})
