@@ -41,6 +41,9 @@ PART_METHODS = tensors.SHAPES | {
     "select",
     "take",
 }
+OVERWRITTEN = frozenset(
+    ["fill_", "zero_", "copy_", "normal_", "uniform_", "bernoulli_", "random_", "exponential_"]
+)
 OF_TENSORS = ("softmax", "log_softmax", "sigmoid")  # methods that nothing else has
 LOSS_ITSELF = SAME | tensors.SHAPES | {"item", "mean", "sum"}
 
@@ -245,6 +248,8 @@ def of_value(
             return averages.divided(run, holder, args[0], node)
         return holder if name.rstrip("_") in LOSS_ITSELF else Opaque(name)
     if isinstance(holder, Tensor):
+        if name in OVERWRITTEN and isinstance(node.func, ast.Attribute):
+            return _overwritten(run, holder, name, node.func.value)
         return tensors.method(run, holder, name, args, options, node)
     return _of_unknown(run, holder, name, args, options, node)
 
@@ -266,6 +271,14 @@ def _of_loss(
         kind = ast.Div if name.startswith("div") else ast.Mult
         return arithmetic.binary(run, kind, holder, args[0], node)
     return Opaque(name)
+
+
+def _overwritten(run: Walk, tensor: Tensor, name: str, said: ast.expr) -> Value:
+    """Follow numbers that are put into a tensor: what was applied to it before is gone."""
+    after = Opaque(name, tensor.batch)
+    if isinstance(said, ast.Name) and run.frame.names.get(said.id) is tensor:
+        run.write(run.frame.names, said.id, after)
+    return after
 
 
 def _of_unknown(
