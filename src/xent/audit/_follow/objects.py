@@ -269,6 +269,8 @@ def truth(value: Value) -> bool | None:
     """Return whether a value is true, or None where that is not known."""
     if isinstance(value, Const):
         return bool(value.value)
+    if isinstance(value, Made) and value.name.startswith("torch.optim."):
+        return True
     return None
 
 

@@ -198,13 +198,15 @@ def _if_else(run: Walk, node: ast.IfExp) -> Value:
     known = conditions.known(run, node.test, test)
     if known is not None:
         return evaluate(run, node.body if known else node.orelse)
-    options = []
+    options, left = [], []
     for part, truth in ((node.body, True), (node.orelse, False)):
         writes: Writes = {}
         run.conditions.append((node, test, truth))
         with run.trial(writes):
             options.append(evaluate(run, part))
         run.conditions.pop()
+        left.append(writes)
+    run.merge(left)  # model.train() if optimizer else model.eval()
     return run.join(options) or Opaque()
 
 
