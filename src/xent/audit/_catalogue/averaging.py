@@ -108,7 +108,7 @@ AVERAGING_RULES = (
         name="never-added",
         seen_by="S",
         level="error",
-        message="{name} is divided as if it were a total, but {what}",
+        message="{name} is taken for a total, but {what}",
         fix="{total} += loss.item() * {size}    # in the loop",
         wrong="val_loss = 0\nfor x, y in loader:\n    loss = criterion(model(x), y)\n"
         "print(val_loss / len(loader))",

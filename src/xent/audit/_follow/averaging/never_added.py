@@ -6,7 +6,7 @@ import ast
 
 from xent.audit._follow import loops
 from xent.audit._follow.run import Walk
-from xent.audit._follow.values import Const, Index, Loop, Loss, Place, Total, Value, Zero
+from xent.audit._follow.values import BatchSize, Const, Index, Loop, Loss, Place, Total, Value, Zero
 
 LAST_ALONE = "it is that of the last batch alone"
 
@@ -43,6 +43,21 @@ def last_divided(run: Walk, loss: Loss) -> None:
         counter = isinstance(divisor, Total) and divisor.loops[-1] is loss.loop
         if index or (counter and divisor.term == Const(1)):  # type: ignore[attr-defined]
             _report(run, place, LAST_ALONE)
+
+
+def set_anew(run: Walk, node: ast.Assign, before: Value | None, value: Value) -> bool:
+    """X407: ``total =+ loss`` gives a number that began before the loop a new value each time."""
+    target = node.targets[0]
+    name, line = ast.unparse(target), run.frame.module.source.text.split("\n")[node.lineno - 1]
+    found = (
+        isinstance(before, Zero)
+        and line.encode()[: node.value.col_offset].endswith(b"=")
+        and not set(run.loops) <= set(before.loops)
+        and (isinstance(value, Loss | BatchSize) or "loss" in name.lower())
+    )
+    if found:
+        _report(run, run.place(target), "=+ gives it the value of one batch in each round", name)
+    return found
 
 
 def _report(run: Walk, place: Place, what: str, name: str = "") -> None:

@@ -137,7 +137,7 @@ def _begun(run: Walk, test: Value, pairs: list[Begun]) -> list[ast.stmt]:
     """Set what is begun to 0, or to an empty list, in the loops in which it stood before."""
     for first, _ in pairs:
         target = first.targets[0]
-        if isinstance(_held(run, target), Total | Zero):
+        if isinstance(held(run, target), Total | Zero):
             continue
         around = _around(run, test, target)
         list_ = isinstance(first.value, ast.List)
@@ -145,7 +145,7 @@ def _begun(run: Walk, test: Value, pairs: list[Begun]) -> list[ast.stmt]:
     return [more for _, more in pairs]
 
 
-def _held(run: Walk, target: ast.expr) -> Value | None:
+def held(run: Walk, target: ast.expr) -> Value | None:
     """Return what is there already, without asking for what is not."""
     if isinstance(target, ast.Name):
         return run.frame.names.get(target.id)

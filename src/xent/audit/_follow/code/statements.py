@@ -8,7 +8,7 @@ from collections.abc import Sequence as Many
 from typing import Any
 
 from xent.audit._follow import loops, objects
-from xent.audit._follow.averaging import arithmetic, averages
+from xent.audit._follow.averaging import arithmetic, averages, never_added
 from xent.audit._follow.code import (
     columns,
     conditions,
@@ -187,6 +187,9 @@ def assign(run: Walk, node: ast.Assign) -> Flow:
         value = arithmetic.binary(run, ast.Add, before, more, total)
     else:
         value = evaluate(run, total)
+        signed = isinstance(total, ast.UnaryOp) and isinstance(total.op, ast.UAdd) and run.loops
+        if signed and never_added.set_anew(run, node, first_rounds.held(run, target), value):
+            value = Opaque(ast.unparse(target))
     for target in node.targets:
         bind(run, target, value, node)
     return None

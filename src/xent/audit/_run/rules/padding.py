@@ -24,28 +24,46 @@ BY_HAND = ("Pow", "Abs")  # of a difference
 
 
 def of_entered(
-    site: Site, call: LossCall, entered: Entered, ids: Tensor, target: Tensor, ignored: int
+    site: Site, call: LossCall, pairs: list[tuple[Entered, Tensor, Tensor]], ignored: int
 ) -> None:
-    """X503: trailing runs of one id are targets like any other. X504: it is a token too."""
+    """X503: trailing runs of one id are targets like any other. X504: it is a token too.
+
+    ``pairs`` are ids (B, T) that entered an embedding and the targets (B, T) beside them.
+    """
+    pads = [_counted(site, call, *pair, ignored) for pair in pairs]
+    fact = site.fact("X503")
+    if pairs and fact.saw(any(counted for _, counted in pads)):
+        pad, target = next(
+            (pad, target)
+            for (pad, counted), (*_, target) in zip(pads, pairs, strict=True)
+            if counted
+        )
+        share = float(_run_lengths(target, pad).sum()) / target.numel()
+        what = f"{pad} ends the rows, and the loss ignores {ignored}"
+        fact.facts = {"what": what, "fix": f"ignore_index={pad}"}
+        fact.seen = fact.seen or f"{share:.0%} of the targets are trailing {pad}"
+    alike = [ids for _, ids, target in pairs if ids.shape == target.shape]
+    if alike and ignored >= 0:
+        end, inside = site.fact("X504"), max(_inside(ids, ignored) for ids in alike)
+        if end.saw(inside > 0):
+            end.seen = end.seen or f"{inside} times {ignored} stands inside the rows of a batch"
+
+
+def _counted(
+    site: Site, call: LossCall, entered: Entered, ids: Tensor, target: Tensor, ignored: int
+) -> tuple[int, bool]:
+    """Return the id that ends the targets in runs, -1 if none does, and whether it is counted."""
     weight = call.options.get("weight")
     given = _without_ignored_end(target, ignored)
     alone = len(given) == 1
     pad = _end_of_one(site, given, ignored) if alone else _trailing(given, ignored)
-    counted = pad is not None and call.reduction in ("mean", "sum")
-    free = counted and isinstance(weight, Tensor) and float(weight[pad]) == 0
+    if pad is None:
+        return -1, False
+    call.by_ids = True
+    free = isinstance(weight, Tensor) and float(weight[pad]) == 0
     last = int(ids[0, -1]) if alone else _trailing(_without_start(ids), -1)
     embedded = pad in (entered.padding, last)
-    call.by_ids = pad is not None
-    fact = site.fact("X503")
-    if fact.saw(counted and not free and embedded) and pad is not None:
-        share = float(_run_lengths(given, pad).sum()) / target.numel()
-        what = f"{pad} ends the rows, and the loss ignores {ignored}"
-        fact.facts = {"what": what, "fix": f"ignore_index={pad}"}
-        fact.seen = fact.seen or f"{share:.0%} of the targets are trailing {pad}"
-    if ids.shape == target.shape and ignored >= 0:
-        end, inside = site.fact("X504"), _inside(ids, ignored)
-        if end.saw(inside > 0):
-            end.seen = end.seen or f"{inside} times {ignored} stands inside the rows of a batch"
+    return pad, call.reduction in ("mean", "sum") and not free and embedded
 
 
 def _inside(ids: Tensor, pad: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from xent.audit._run.rules import graph, padding
-from xent.audit._run.sites import LossCall, Site
+from xent.audit._run.sites import Entered, LossCall, Site
 
 ALMOST_ALL = 0.99
 FEW_TOKENS = 3  # different tokens, below which equality says nothing
@@ -18,6 +18,7 @@ def shifts(site: Site, call: LossCall) -> None:
     ignored = int(call.options.get("ignore_index", -100))
     start = graph.offset(call.output)
     verdicts: dict[str, Tensor] = {}
+    pairs: list[tuple[str, Entered, Tensor, Tensor]] = []
     for entered in call.entered:
         if _is_count(entered.ids):
             continue
@@ -33,7 +34,9 @@ def shifts(site: Site, call: LossCall) -> None:
             if verdict == "right" or not time_first:
                 verdicts.setdefault(verdict, ids)
             if not time_first or verdict == "right":
-                padding.of_entered(site, call, entered, ids, target, ignored)
+                pairs.append((verdict, entered, ids, target))
+    told = any(verdict for verdict, *_ in pairs)  # by the tokens, which layout it is
+    padding.of_entered(site, call, [one[1:] for one in pairs if one[0] or not told], ignored)
     if "copy" in verdicts:
         rows, length = verdicts["copy"].shape
         site.squeezed |= graph.squeezed(call.output, rows, min(length, call.target.numel() // rows))
