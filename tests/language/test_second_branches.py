@@ -721,3 +721,23 @@ def test_a_line_feed_that_ends_a_sentence_is_no_letter_of_it(tmp_path, unit):
     if unit != "word":
         with pytest.raises(ValueError, match="`sentence` must be one line, got several"):
             theirs.score("a\nb\n")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_model_that_refuses_a_unit_is_as_it_was(tmp_path, first):
+    """And those that it is mixed with, whichever is asked first."""
+    fitted = NGramModel(1, WittenBell()).fit(["a b"])
+    write_arpa(fitted, tmp_path / "m.arpa")
+    found = read_arpa(tmp_path / "m.arpa")
+    models = [fitted, found][:: 1 - 2 * first]
+    told = Mixture(models, [0.5, 0.5])
+    for asked, unit, errors in (
+        (told, "character", "keep"), (told, "character", "x"), (found, "character", "x"),
+        (told, "x", "keep"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"`(unit|errors)` must be"):
+            asked.read_as(unit, errors)
+        assert {told.unit, *(m.unit for m in models)} == {"word"}
+        assert {m.errors for m in models} == {"strict"}
+    told.read_as(None, "keep")
+    assert {m.errors for m in models} == {"keep"}
