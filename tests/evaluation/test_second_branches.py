@@ -537,3 +537,35 @@ def test_values_that_are_no_number_are_one_slice_with_what_is_missing(weighted):
         cost = -np.log2(probs[at, np.array(target)[at]])
         mean = np.average(cost, weights=None if weight is None else weight[at])
         assert missing.cross_entropy == pytest.approx(mean, rel=1e-12)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5])
+def test_a_resample_without_any_group_is_none(groups):
+    """Of few groups many draws take none: intervals and p-values are of the others."""
+    luck = np.random.default_rng(groups)
+    costs, group = luck.normal(0.5, 1, 40), np.arange(40) % groups
+    found = compare(
+        np.zeros(40), costs, kind="costs", groups=group, interval="bootstrap", test="bootstrap",
+        resamples=2000, base=math.e,
+    ).differences[0]  # fmt: skip
+    sums = np.array([costs[group == g].sum() for g in range(groups)])
+    sizes = np.bincount(group)
+    drawn = luck.poisson(1.0, (200_000, groups))
+    drawn = drawn[drawn.sum(axis=1) > 0]
+    means = (drawn @ sums) / (drawn @ sizes)
+    low, high = np.quantile(means, [0.025, 0.975])
+    spread = np.ptp(sums / sizes)
+    assert [found.low, found.high] == pytest.approx([low, high], abs=0.1 * spread)
+    share = 2 * min((means <= 0).mean(), (means >= 0).mean())
+    assert found.p_value == pytest.approx(min(1, share), abs=0.05)
+
+
+@pytest.mark.parametrize("text", ["a\ud800", "\udcff\udcfe", "é \udfffz"])
+def test_half_a_pair_in_a_text_has_the_bytes_that_it_takes(text):
+    """As JSON may bring it: three bytes, by the rule of UTF-8 for other letters of 16 bits."""
+    report = evaluate_tokens([[-1.0, -2.0]], texts=[text])
+    bits = 3 / math.log(2)
+    size = sum(1 if ord(c) < 0x80 else 2 if ord(c) < 0x800 else 3 for c in text)
+    found = {unit.name: (unit.number, unit.cost) for unit in report.units}
+    assert found["byte"] == (size, pytest.approx(bits / size))
+    assert found["character"] == (len(text), pytest.approx(bits / len(text)))

@@ -21,6 +21,7 @@ from xent.language import (
     WittenBell,
     buckets,
     compare,
+    kenlm,
     mix,
     read_arpa,
     select,
@@ -688,3 +689,55 @@ def test_a_mixture_reads_in_the_unit_that_it_was_told_later(tmp_path, unit):
     assert len(p[0]) == 5
     mixed = np.exp(told.token_log_probs(["abca"]).values)
     assert mixed == pytest.approx(0.25 * p[0] + 0.75 * p[1], rel=1e-9)
+
+
+def test_pruning_leaves_what_is_impossible_impossible(tmp_path):
+    """Left out, an n-gram of probability 0 would be as probable as the shorter history says."""
+    (tmp_path / "m.arpa").write_text(
+        "\\data\\\nngram 1=5\nngram 2=4\n\n\\1-grams:\n-1.0\t<unk>\n-99\t<s>\t-0.2\n"
+        "-0.5\t</s>\n-0.4\ta\t-0.3\n-0.7\tb\t-0.1\n\n\\2-grams:\n-0.3\t<s> a\n"
+        "-99\ta a\n-0.35\ta b\n-99\tb b\n\n\\end\\\n"
+    )
+    model = read_arpa(tmp_path / "m.arpa")
+    for entropy in (1e-9, 0.1, 1e9):
+        pruned = model.prune(entropy)
+        for text, zero in (("a a", True), ("b b", True), ("a b", False)):
+            assert np.isneginf(model.token_log_probs([text]).values[1]) == zero
+            assert np.isneginf(pruned.token_log_probs([text]).values[1]) == zero
+    assert pruned.counts()[1] == 2  # what may be left out is
+
+
+@pytest.mark.parametrize("unit", ["word", "character", "byte"])
+def test_a_line_feed_that_ends_a_sentence_is_no_letter_of_it(tmp_path, unit):
+    model = NGramModel(2, WittenBell(), unit=unit).fit(["ab ba", "b a"])
+    model.save(tmp_path / "m.xent")
+    theirs = kenlm.Model(str(tmp_path / "m.xent"))
+    for text in ("ab", "b a", ""):
+        want = model.score([text])[0] / math.log(10)
+        for ended in (text, text + "\n", text.encode() + b"\n"):
+            assert theirs.score(ended) == pytest.approx(want, rel=1e-5)
+            assert len([*theirs.full_scores(ended)]) == len([*theirs.full_scores(text)])
+            assert theirs.perplexity(ended) == theirs.perplexity(text)
+    if unit != "word":
+        with pytest.raises(ValueError, match="`sentence` must be one line, got several"):
+            theirs.score("a\nb\n")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_model_that_refuses_a_unit_is_as_it_was(tmp_path, first):
+    """And those that it is mixed with, whichever is asked first."""
+    fitted = NGramModel(1, WittenBell()).fit(["a b"])
+    write_arpa(fitted, tmp_path / "m.arpa")
+    found = read_arpa(tmp_path / "m.arpa")
+    models = [fitted, found][:: 1 - 2 * first]
+    told = Mixture(models, [0.5, 0.5])
+    for asked, unit, errors in (
+        (told, "character", "keep"), (told, "character", "x"), (found, "character", "x"),
+        (told, "x", "keep"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"`(unit|errors)` must be"):
+            asked.read_as(unit, errors)
+        assert {told.unit, *(m.unit for m in models)} == {"word"}
+        assert {m.errors for m in models} == {"strict"}
+    told.read_as(None, "keep")
+    assert {m.errors for m in models} == {"keep"}

@@ -127,7 +127,8 @@ class Mixture(Scorer):
         ValueError
             If ``unit`` or ``errors`` are none of those, or ``unit`` is another than a model's.
         """
-        for model in self.models:
+        # First those that were fitted, which may refuse: then no model is another than before.
+        for model in sorted(self.models, key=lambda model: model.smoothing is None):
             model.read_as(unit, errors)
         self.unit = self.models[0].unit
 

@@ -334,12 +334,13 @@ class NGramModel(Scorer):
         ValueError
             If ``unit`` or ``errors`` are none of those, or ``unit`` is another than the model's.
         """
+        if errors is not None:
+            _check.option("errors", errors, ERROR_POLICIES)
         if unit is not None and _check.option("unit", unit, TOKEN_UNITS) != self.unit:
             if self.smoothing is not None or self.unit != "word":
                 raise _check.invalid("unit", f"be {self.unit!r}, the model's own", repr(unit))
             self.unit = unit
-        if errors is not None:
-            self.errors = _check.option("errors", errors, ERROR_POLICIES)
+        self.errors = errors or self.errors
 
     # ------------------------------------------------------------------ keeping
 
