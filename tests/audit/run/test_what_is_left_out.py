@@ -2,6 +2,7 @@
 
 import logging
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -176,9 +177,10 @@ def test_a_loss_that_was_tried_keeps_no_warning_back():
             F.mse_loss(torch.zeros(4), torch.ones(4, 1))
 
 
-def test_code_that_stands_in_no_file_is_named_as_it_is_compiled(tmp_path):
+def test_code_that_stands_in_no_file_is_named_as_it_is_compiled(tmp_path, monkeypatch):
     """It is another line than that of the script, though it has the same number."""
-    (script := tmp_path / "train.py").write_text(
+    monkeypatch.chdir(tmp_path)
+    (script := Path("train.py")).write_text(
         "import torch\nimport torch.nn.functional as F\nmade = '\\n' * 3\n"
         "F.mse_loss(torch.zeros(3), torch.ones(3))\n"
         "made += 'F.cross_entropy(torch.rand(6, 3).softmax(1), torch.zeros(6).long())'\n"
@@ -186,7 +188,7 @@ def test_code_that_stands_in_no_file_is_named_as_it_is_compiled(tmp_path):
     )
     report = program.run(script, [], Config()).report
     ((path, line),) = {(found.path, found.line) for found in report.findings}
-    assert (path.rpartition("/")[2], line) == ("<made>", 4)
+    assert (path, line) == ("<made>", 4)
     assert report.sites == 2
 
 
