@@ -2,6 +2,7 @@
 
 import logging
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from torch import tensor
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from xent.audit import Config, check, watch
-from xent.audit._run import patches
+from xent.audit._run import patches, program
 from xent.audit._run.frames import is_users
 from xent.audit._run.observer import Observer
 from xent.audit._run.rules import reductions, tokens
@@ -174,3 +175,27 @@ def test_a_loss_that_was_tried_keeps_no_warning_back():
         F.mse_loss(torch.zeros(4, 1), torch.ones(4, 1))
         with pytest.warns(UserWarning, match="target size"):
             F.mse_loss(torch.zeros(4), torch.ones(4, 1))
+
+
+def test_code_that_stands_in_no_file_is_named_as_it_is_compiled(tmp_path, monkeypatch):
+    """It is another line than that of the script, though it has the same number."""
+    monkeypatch.chdir(tmp_path)
+    (script := Path("train.py")).write_text(
+        "import torch\nimport torch.nn.functional as F\nmade = '\\n' * 3\n"
+        "F.mse_loss(torch.zeros(3), torch.ones(3))\n"
+        "made += 'F.cross_entropy(torch.rand(6, 3).softmax(1), torch.zeros(6).long())'\n"
+        "exec(compile(made, '<made>', 'exec'))\n"
+    )
+    report = program.run(script, [], Config()).report
+    ((path, line),) = {(found.path, found.line) for found in report.findings}
+    assert (path, line) == ("<made>", 4)
+    assert report.sites == 2
+
+
+@pytest.mark.parametrize("given", [(None,), (None, None), (None, None, -100)])
+def test_what_is_ignored_may_be_given_by_its_place(given):
+    """(input, target, weight, size_average, ignore_index)"""
+    y = tensor([0, 1, -100, 2])
+    with watch(config=Config()) as report:
+        F.cross_entropy(torch.zeros(4, 3), y, *given)
+    assert not report.not_followed
