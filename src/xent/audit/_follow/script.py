@@ -187,8 +187,11 @@ def _follow(run: Walk, function: Function) -> None:
         calls.call_function(run, function, [], _given(function, run.defaults), function.node)
 
 
+MAY_BE_GIVEN = (unread_losses.CRITERION, loops.LOADER)
+
+
 def _given(function: Function, defaults: bool) -> dict[str, Value]:
-    """Return the criteria that a caller may pass to a function, where without one they are None.
+    """Return the criteria and loaders that a caller may pass to a function: without, they are None.
 
     Where its defaults are not to be trusted, all that it may be passed.
     """
@@ -205,7 +208,7 @@ def _given(function: Function, defaults: bool) -> dict[str, Value]:
         name: Opaque(name)
         for name, default in given.items()
         if isinstance(default, ast.Constant) and default.value is None
-        if unread_losses.CRITERION.fullmatch(name) is not None and name not in stored
+        if any(named.fullmatch(name) for named in MAY_BE_GIVEN) and name not in stored
     }
 
 

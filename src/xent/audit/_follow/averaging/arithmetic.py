@@ -295,6 +295,7 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return one if _number(other) else Opaque()
         if isinstance(one, Mean):
             counters.multiplied_by_rounds(run, one, other, node)
+            averages.multiplied_by_size(run, one, other, node)
             return one
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):

@@ -429,6 +429,21 @@ def divided_again(run: Walk, mean: Mean, divisor: Value, node: ast.AST) -> None:
     judge(run, total, term, "padded", both, run.place_of_loop(node, loop))
 
 
+def multiplied_by_size(run: Walk, mean: Mean, factor: Value, node: ast.AST) -> None:
+    """Judge ``total / len(dataset) * batch_size`` as what it is: a mean over the batches."""
+    total = mean.of
+    if not isinstance(total.term, Loss) or total.term.scale != 0 or total.term.nominal:
+        return
+    loop = total.loops[-1]
+    sides = (node.left, node.right) if isinstance(node, ast.BinOp) else ()
+    if loops.is_nominal(factor, loop) or any(loops.sizes_of(loop, factor, one) for one in sides):
+        for found in run.pending:  # what the division is by itself
+            if found.place[1] in sides and found.rule == "X401":
+                found.unless = [True]
+        term = total.term.but(nominal=True)
+        judge(run, total, term, "samples", mean.divisor, run.place_of_loop(node, loop))
+
+
 def _where(term: Loss) -> str:
     """Name the condition that was not seen."""
     if not term.assumed:
