@@ -85,7 +85,7 @@ class Printed:
         numbers, words, before = [], "", 0
         for found in PRINTED_NUMBER.finditer(text):
             label, before = text[before : found.start()], found.end()
-            words += label
+            words += "".join(one for one in label if not one.isdigit())
             average = OF_AN_AVERAGE.search(label)
             called = average[0] if average is not None and not OF_A_SUM.search(label) else ""
             numbers.append(Number(float(found[0]), _reach(found), _names_a_loss(label), called))
