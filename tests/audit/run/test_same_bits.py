@@ -87,7 +87,8 @@ def test_nothing_stays_behind(tmp_path):
     handed = open, io.open, json.dump, torch.save, mock.CallableMixin.__call__, sys.meta_path[:]
     script = tmp_path / "train.py"
     script.write_text(
-        PRELUDE + "from torch.nn.functional import cross_entropy\nfrom json import dump\nkept = open\n"
+        PRELUDE
+        + "from torch.nn.functional import cross_entropy\nfrom json import dump\nkept = open\n"
     )
     program.run(script, [], Config())
     after = {
