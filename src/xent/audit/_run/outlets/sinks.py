@@ -89,7 +89,7 @@ class Sinks:
     def put(self) -> None:
         """Watch the sinks of modules that are loaded, and look again when more are."""
         self.listener.at_a_pass = self.look
-        self.look()
+        self.listener.unnoticed("sinks", self.look)
         self.loaded = 0  # the script goes on to define its own
         sys.meta_path.insert(0, self.finder)
 
@@ -109,7 +109,7 @@ class Sinks:
             for holder, name in _boards_of(module):
                 self._watch(holder, name, functions)
         for module in modules.values() if functions else ():
-            names: Any = getattr(module, "__dict__", None)
+            names = _names_in(module)
             if type(names) is not dict or str(names.get("__name__")).startswith("xent."):
                 continue
             for key, value in list(names.items()):
@@ -154,9 +154,17 @@ class Sinks:
         return back
 
 
+def _names_in(module: object) -> Any:
+    """Return what a module holds; one that is loaded when it is first used stays unloaded."""
+    try:
+        return object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return None
+
+
 def _boards_of(module: ModuleType) -> Iterator[tuple[type, str]]:
     """Go over the methods of a script's own classes that go by a board's name."""
-    names = getattr(module, "__dict__", None)
+    names = _names_in(module)
     if type(names) is not dict or not is_users(str(names.get("__file__") or "<frozen")):
         return
     for held in list(names.values()):
