@@ -7,8 +7,9 @@ lengths or a mask beside its rows. A batch is looked at only when a loss asks fo
 from __future__ import annotations
 
 import weakref
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import UserDict, deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -154,6 +155,7 @@ def _is_mask(rows: Tensor) -> bool:
 def _tensors(batch: Any, deep: int = 3) -> Iterator[Tensor]:
     if isinstance(batch, Tensor):
         yield batch
-    elif deep and isinstance(batch, Mapping | list | tuple):
-        for one in list(batch.values() if isinstance(batch, Mapping) else batch)[:KEPT_LENGTHS]:
+    elif deep and isinstance(batch, dict | UserDict | list | tuple):
+        parts = batch if isinstance(batch, list | tuple) else batch.values()
+        for one in islice(parts, KEPT_LENGTHS):
             yield from _tensors(one, deep - 1)
