@@ -30,15 +30,10 @@ def of_entered(
 
     ``pairs`` are ids (B, T) that entered an embedding and the targets (B, T) beside them.
     """
-    pads = [_counted(site, call, *pair, ignored) for pair in pairs]
+    counted = [one for pair in pairs if (one := _counted(site, call, *pair, ignored))]
     fact = site.fact("X503")
-    if pairs and fact.saw(any(counted for _, counted in pads)):
-        pad, target = next(
-            (pad, target)
-            for (pad, counted), (*_, target) in zip(pads, pairs, strict=True)
-            if counted
-        )
-        share = float(_run_lengths(target, pad).sum()) / target.numel()
+    if pairs and fact.saw(bool(counted)):
+        pad, share = counted[0]
         what = f"{pad} ends the rows, and the loss ignores {ignored}"
         fact.facts = {"what": what, "fix": f"ignore_index={pad}"}
         fact.seen = fact.seen or f"{share:.0%} of the targets are trailing {pad}"
@@ -51,19 +46,21 @@ def of_entered(
 
 def _counted(
     site: Site, call: LossCall, entered: Entered, ids: Tensor, target: Tensor, ignored: int
-) -> tuple[int, bool]:
-    """Return the id that ends the targets in runs, -1 if none does, and whether it is counted."""
+) -> tuple[int, float] | None:
+    """Return the id that ends the targets in runs and is counted, and its share of them."""
     weight = call.options.get("weight")
     given = _without_ignored_end(target, ignored)
     alone = len(given) == 1
     pad = _end_of_one(site, given, ignored) if alone else _trailing(given, ignored)
     if pad is None:
-        return -1, False
+        return None
     call.by_ids = True
     free = isinstance(weight, Tensor) and float(weight[pad]) == 0
     last = int(ids[0, -1]) if alone else _trailing(_without_start(ids), -1)
     embedded = pad in (entered.padding, last)
-    return pad, call.reduction in ("mean", "sum") and not free and embedded
+    if call.reduction not in ("mean", "sum") or free or not embedded:
+        return None
+    return pad, float(_run_lengths(given, pad).sum()) / target.numel()
 
 
 def _inside(ids: Tensor, pad: int) -> int:
