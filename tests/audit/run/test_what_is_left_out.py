@@ -162,8 +162,9 @@ def test_all_is_put_back():
     before = held()
     with watch(config=Config()):
         within = held()
-        with watch(config=Config()):
-            pass
+    assert held() == before
+    with watch(config=Config()), watch(config=Config()):
+        pass
     assert held() == before
     assert not any(new is old for new, old in zip(within[1], before[1], strict=True))
     assert not any(new is old for new, old in zip(within[0], before[0], strict=True))
