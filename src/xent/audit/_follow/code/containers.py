@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from xent.audit._follow import objects
-from xent.audit._follow.averaging import arithmetic, averages
+from xent.audit._follow.averaging import arithmetic, averages, shown
 from xent.audit._follow.pytorch import unread_losses
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -39,6 +39,8 @@ def of_list(
         holder.grown = holder.grown or bool(entered)
         value = unread_losses.of_output(run, args[0], node) or args[0]
         rows = isinstance(value, Dictionary | Sequence)
+        if isinstance(value, Loss):
+            shown.value(run, value, "", node)
         if isinstance(value, Loss) and entered:
             holder.total = averages.listed(run, value, entered, node)
         elif isinstance(value, BatchSize) and entered:
