@@ -40,6 +40,8 @@ def of_list(
         value = unread_losses.of_output(run, args[0], node) or args[0]
         shown.appended(run, value, node)
         rows = isinstance(value, Dictionary | Sequence)
+        if isinstance(value, Loss):
+            shown.value(run, value, "", node)
         if isinstance(value, Loss) and entered:
             holder.total = averages.listed(run, value, entered, node)
         elif isinstance(value, BatchSize) and entered:
