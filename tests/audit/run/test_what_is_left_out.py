@@ -16,7 +16,7 @@ from xent.audit import Config, check, watch
 from xent.audit._run import patches, program
 from xent.audit._run.frames import is_users
 from xent.audit._run.observer import Observer
-from xent.audit._run.rules import reductions, tokens
+from xent.audit._run.rules import padding, reductions, tokens
 
 
 def rules(report):
@@ -94,11 +94,11 @@ def test_ids_that_count_up_are_positions():
 
 def test_ids_below_the_padding_are_words():
     rows = tensor([[5, 1, 6, 2, 2], [7, 8, 1, 3, 2]])  # padded with 2; 1 is a word like others
-    assert tokens._inside(rows, 2) == 0
+    assert padding._inside(rows, 2) == 0
     rows[0, 1] = 2
-    assert tokens._inside(rows, 2) == 0  # the other row ends without one inside
+    assert padding._inside(rows, 2) == 0  # the other row ends without one inside
     rows[1, 2] = 2
-    assert tokens._inside(rows, 2) == 2
+    assert padding._inside(rows, 2) == 2
 
 
 @pytest.mark.parametrize("shape", [(4, 1), (4, 3), (4, 3, 2)])
