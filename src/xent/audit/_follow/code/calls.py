@@ -334,10 +334,13 @@ def parameters(
         zip(names[len(names) - len(spec.defaults) :], spec.defaults, strict=True)
     )
     defaults |= {a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True)}
+    batch = options.get("**")
     for name in (*names, *keywords):
         if name not in bound:
             default = defaults.get(name)
             bound[name] = run.evaluate(default) if default is not None else Opaque(name)
+            if batch is not None and (default is None or bound[name] == Const(None)):
+                bound[name] = objects.item(run, batch, Const(name))  # model(**batch)
     return bound
 
 
