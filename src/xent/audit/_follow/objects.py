@@ -68,9 +68,11 @@ def attribute(run: Walk, holder: Value, name: str) -> Value:
         return found if found is not None else Opaque(name)
     if isinstance(holder, Made):
         return _of_made(run, holder, name)
-    if isinstance(holder, Choice):
-        joined = run.join([attribute(run, option, name) for option in holder.options])
-        return joined or Opaque(name)
+    options = holder.options if isinstance(holder, Choice) else ()
+    if isinstance(holder, Expression) and holder.operator == "or":
+        options = holder.left, holder.right  # given or Default()
+    if options:
+        return run.join([attribute(run, option, name) for option in options]) or Opaque(name)
     if isinstance(holder, Loss):
         if name == "grad":
             return Opaque(name)

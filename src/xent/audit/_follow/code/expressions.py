@@ -138,8 +138,12 @@ def _boolean(run: Walk, node: ast.BoolOp) -> Value:
         return parts[known.index(decides)] if decides in known else parts[-1]
     if operator == "and" and False in known:
         return Const(False)
-    result = parts[0]
-    for part in parts[1:]:
+    passed = operator == "and"  # what is known to decide nothing
+    open_ = [part for part, truth in zip(parts, known, strict=True) if truth is not passed]
+    if known[-1] is passed:
+        open_.append(parts[-1])
+    result = open_[0]
+    for part in open_[1:]:
         result = Expression(operator, result, part)
     return result
 
