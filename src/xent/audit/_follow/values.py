@@ -254,6 +254,8 @@ class Sequence(Value):
     def row(self) -> Value | None:
         """What one of its items holds: a loss in it is of some batch, not of the last."""
         row = self.element
+        if row is None and self.total is not None and isinstance(self.total.term, Loss):
+            row = self.total.term
         if isinstance(row, Loss):
             return _of_some_batch(row)
         if self.filled is None or not isinstance(row, Sequence | Dictionary) or not row.items:

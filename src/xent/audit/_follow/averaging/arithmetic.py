@@ -162,6 +162,10 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         entered = run.new_loops(left.loops)
         if not entered:
             return Const(left.value + right.value) if _number(right) else right  # type: ignore[attr-defined]
+        listed = getattr(entered[-1].source, "total", None)
+        if isinstance(right, Loss) and right.kept and listed is not None:
+            over = *entered[:-1], *listed.loops[-1:]  # as if they were added up where they arose
+            return Total(over, right.but(kept=False), run.place(node))
         return averages.start(run, left, right, entered, node)
     if isinstance(left, Total):
         return averages.more(run, left, right, node)
@@ -337,7 +341,8 @@ def _scaled(loss: Loss, other: Value) -> Value:
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
         signed = loss.but(positive=loss.positive == (other.value >= 0))
         return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
-    if _is_fraction(other) or _is_weight(other):
+    beside = loss.kept and isinstance(other, Opaque)  # from a list: it may be a batch's size
+    if not beside and (_is_fraction(other) or _is_weight(other)):
         return loss.but(weighted=True)
     return loss.but(scale=None, mean_part=False)
 

@@ -76,6 +76,9 @@ def sink_watcher(listener: Listener, original: Any, method: bool, mock: bool) ->
     return watched
 
 
+_OPEN: list[Sinks] = []  # the innermost last
+
+
 class Sinks:
     """The sinks that are watched."""
 
@@ -88,14 +91,15 @@ class Sinks:
 
     def put(self) -> None:
         """Watch the sinks of modules that are loaded, and look again when more are."""
+        _OPEN.append(self)
         self.listener.at_a_pass = self.look
         self.listener.unnoticed("sinks", self.look)
         self.loaded = 0  # the script goes on to define its own
         sys.meta_path.insert(0, self.finder)
 
     def look(self) -> None:
-        """Watch what was loaded since."""
-        if len(sys.modules) == self.loaded:
+        """Watch what was loaded since; while another watches within, it does, and what it put."""
+        if len(sys.modules) == self.loaded or _OPEN[-1:] != [self]:
             return
         modules = dict(sys.modules)
         self.loaded = len(modules)
@@ -145,6 +149,8 @@ class Sinks:
 
     def take_away(self) -> dict[int, Any]:
         """Put all back; return what stood there by the ids of what did."""
+        if self in _OPEN:
+            _OPEN.remove(self)
         if self.finder in sys.meta_path:
             sys.meta_path.remove(self.finder)
         for holder, name, old, new in reversed(self.places):
