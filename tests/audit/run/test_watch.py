@@ -74,13 +74,12 @@ def test_watches_within_watches():
     ]
     before = [getattr(*one) for one in held]
     with watch(config=Config()) as outer:
-        F.cross_entropy(torch.randn(6, 3), torch.zeros(6).long())
-        with watch(config=Config()) as inner:
+        with watch(config=Config()) as inner:  # the outer's first pass begins in it
             F.cross_entropy(torch.randn(6, 3).softmax(1), torch.zeros(6).long())
         F.cross_entropy(torch.randn(6, 3), torch.zeros(6).long())
     assert [getattr(*one) for one in held] == before
     assert rules(inner) == [("X101", "error")]
-    assert outer.sites == 3
+    assert outer.sites == 2
 
 
 @pytest.mark.parametrize("loss", [nn.MSELoss(), lambda a, b: (a - b).abs().sum()])

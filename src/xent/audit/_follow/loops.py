@@ -433,8 +433,8 @@ def _is_length(divisor: Value, data: Value | None) -> bool:
     if isinstance(data, Opaque):
         return "length" in data.parts and data.parts["length"] == divisor
     if isinstance(data, Instance):
-        return _counts_rows(data, divisor)
-    if made_of_rows(divisor, data):
+        return rows.counted_by(data, divisor)
+    if rows.are_counted(divisor, data):
         return True
     if isinstance(data, Made) and data.name.endswith("TensorDataset"):
         for array in data.args:
@@ -445,23 +445,6 @@ def _is_length(divisor: Value, data: Value | None) -> bool:
             if isinstance(shape, Opaque) and shape.parts.get(("item", 0)) is divisor:
                 return True
     return False
-
-
-def _counts_rows(data: Instance, divisor: Value) -> bool:
-    """Whether a number is the length of what the script's own data set takes its length of."""
-    member = data.of.member("__len__")
-    code = ast.unparse(member.node) if isinstance(member, Function) else ""
-    return isinstance(divisor, Length) and any(
-        divisor.of in (value, getattr(value, "over", None)) and f"self.{name})" in code
-        for name, value in data.attrs.items()
-    )
-
-
-def made_of_rows(divisor: Value, data: Value | None) -> bool:
-    """Whether a number is the length of what a data set of elsewhere is made of: its rows."""
-    foreign = isinstance(data, Made) and not data.name.startswith(("torch.", "torchvision."))
-    of = divisor.of if foreign and isinstance(divisor, Length) else None
-    return isinstance(of, Opaque | Sequence) and of in data.args[:1]  # type: ignore[union-attr]
 
 
 SUBSETS = ("SubsetRandomSampler", "DistributedSampler")

@@ -5,11 +5,14 @@ A number that is not written is not guessed: ``None`` then.
 
 from __future__ import annotations
 
+import ast
 import re
 
 from xent.audit._follow.values import (
     Const,
     Expression,
+    Function,
+    Instance,
     Length,
     Loop,
     Made,
@@ -269,3 +272,20 @@ def of_loop(loop: Loop, data: Value | None) -> int | None:
         if sampler is not None and sampler != Const(None):
             return count(sampler)
     return count(data)
+
+
+def counted_by(data: Instance, divisor: Value) -> bool:
+    """Whether a number is the length of what the script's own data set takes its length of."""
+    member = data.of.member("__len__")
+    code = ast.unparse(member.node) if isinstance(member, Function) else ""
+    return isinstance(divisor, Length) and any(
+        divisor.of in (value, getattr(value, "over", None)) and f"self.{name})" in code
+        for name, value in data.attrs.items()
+    )
+
+
+def are_counted(divisor: Value, data: Value | None) -> bool:
+    """Whether a number is the length of what a data set of elsewhere is made of: its rows."""
+    foreign = isinstance(data, Made) and not data.name.startswith(("torch.", "torchvision."))
+    of = divisor.of if foreign and isinstance(divisor, Length) else None
+    return isinstance(of, Opaque | Sequence) and of in data.args[:1]  # type: ignore[union-attr]

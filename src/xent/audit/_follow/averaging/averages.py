@@ -10,8 +10,15 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from xent.audit._follow import loops
-from xent.audit._follow.averaging import counters, entries, never_added, sizes, windows
+from xent.audit._follow import loops, rows
+from xent.audit._follow.averaging import (
+    counters,
+    divisions,
+    entries,
+    never_added,
+    sizes,
+    windows,
+)
 from xent.audit._follow.averaging.divisions import Division, divisor_of
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -304,7 +311,7 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
             run.report("X405", place, losses=(term.place,))
         return
     if term.accumulated is not None and (counted, term.scale) in ALL_COUNTED:
-        accumulated(run, place, f"{sizes.name(divisor)}, which counts all {counted}")
+        divisions.accumulated(run, place, f"{sizes.name(divisor)}, which counts all {counted}")
         return
     if term.mean_part and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))  # whatever was added to it
@@ -336,8 +343,8 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
     elif term.nominal and counted == "batches":
         _padded(run, term, loop, divisor, place)
     elif term.scale == (1 if term.nominal else 0) and counted in ("samples", "padded"):
-        rows = loops.made_of_rows(divisor, loops.dataset(loop.source))
-        level = "warning" if term.assumed or rows else None
+        of_rows = rows.are_counted(divisor, loops.dataset(loop.source))
+        level = "warning" if term.assumed or of_rows else None
         facts["over"] = f"{_where(term)}," if term.assumed else ""
         facts["supposed"] = "loss" if term.by_name else ""
         run.report("X401", place, losses=(term.place,), level=level, **facts)
@@ -379,17 +386,6 @@ def _judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, pl
 
 
 ALL_COUNTED = ("batches", 0), ("samples", 1)
-
-
-def accumulated(run: Walk, place: Place, divisor: str) -> None:
-    """X403: losses that are a part of a step's mean are averaged as if each were a whole one."""
-    run.report(
-        "X403",
-        place,
-        what="losses that were divided by the steps of accumulation already are added up",
-        divisor=divisor,
-        fix="total += loss.item() * accumulation_steps",
-    )
 
 
 def _padded(run: Walk, term: Loss, loop: Loop, divisor: Value, place: object) -> None:

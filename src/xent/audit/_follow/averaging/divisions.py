@@ -61,3 +61,14 @@ def counts_steps(loss: Loss, number: ast.expr) -> bool:
         for part in ast.walk(loss.loop.node)
         if isinstance(part, ast.BinOp)
     )
+
+
+def accumulated(run: Walk, place: Place, divisor: str) -> None:
+    """X403: losses that are a part of a step's mean are averaged as if each were a whole one."""
+    run.report(
+        "X403",
+        place,
+        what="losses that were divided by the steps of accumulation already are added up",
+        divisor=divisor,
+        fix="total += loss.item() * accumulation_steps",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from xent.audit._follow.averaging import averages
+from xent.audit._follow.averaging import averages, divisions
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import Const, Loss, Made, Opaque, Total, Value
 
@@ -24,7 +24,7 @@ def of_meter(
     if METER.fullmatch(kind) is not None and len(args) == 1 and not options:
         values = args
     elif METER.fullmatch(kind) is not None and getattr(args[0], "accumulated", None) is not None:
-        averages.accumulated(run, run.place(node), "their number")
+        divisions.accumulated(run, run.place(node), "their number")
         return
     elif LOGGER.fullmatch(kind) is not None and not args and not SIZES & options.keys():
         values = list(options.values())

@@ -48,7 +48,7 @@ def last_divided(run: Walk, loss: Loss) -> None:
 def set_anew(run: Walk, node: ast.Assign, before: Value | None, value: Value) -> bool:
     """X407: ``total =+ loss`` gives a number that began before the loop a new value each time."""
     target = node.targets[0]
-    name, line = ast.unparse(target), run.frame.module.source.text.split("\n")[node.lineno - 1]
+    name, line = ast.unparse(target), run.frame.module.source.lines[node.lineno - 1]
     found = (
         isinstance(before, Zero)
         and line.encode()[: node.value.col_offset].endswith(b"=")
